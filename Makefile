@@ -1,0 +1,60 @@
+# Every target does the set-up that it needs: Debian's packages, .venv/, Caffe.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help dec-mnist mnist-leveldb pretrain-mnist caffe test test-caffe \
+        test-python lint bench packages clean
+
+PYTHON ?= /usr/bin/python3
+DEC := .venv/bin/dec
+# Options for dec, as in: make dec-mnist DEC_ARGS="--seed 2 --run runs/seed2"
+DEC_ARGS ?=
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' \
+	  $(MAKEFILE_LIST)
+
+dec-mnist: caffe  ## cluster the 70,000 MNIST digits, from nothing: the main job
+	$(DEC) run mnist $(DEC_ARGS)
+
+mnist-leveldb: caffe  ## get MNIST and write its LevelDBs below data/
+	$(DEC) data mnist $(DEC_ARGS)
+
+pretrain-mnist: mnist-leveldb  ## phase 1 on the paper's schedule (hours)
+	$(DEC) pretrain mnist --schedule paper --run runs/mnist-paper $(DEC_ARGS)
+
+caffe: packages .venv/.ready  ## build Caffe with our layers (CUDA=1: for GPUs too)
+	@caffe_layers/build.sh
+
+test: lint test-caffe test-python  ## all tests, with all their set-up
+
+test-caffe: packages .venv/.ready  ## Caffe's own C++ tests and our layers'
+	@caffe_layers/build.sh --tests
+	@caffe_layers/run_tests.sh
+
+test-python: caffe  ## the Python tests
+	.venv/bin/python -m pytest
+
+lint: .venv/.ready  ## ruff on the Python, Caffe's style on the C++
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/cpplint --quiet $$(git ls-files 'caffe_layers/*.?pp' 'caffe_layers/*.cu')
+
+bench: caffe .venv-bench/.ready  ## our speed beside PyTorch's, as ratios
+	.venv/bin/python benchmarks/phase2_step.py
+
+packages:
+	@caffe_layers/install_packages.sh
+
+.venv/.ready: pyproject.toml | packages
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --upgrade pip
+	.venv/bin/python -m pip install --quiet --editable '.[test]'
+	@touch $@
+
+.venv-bench/.ready: | packages
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet numpy torch==2.13.0
+	@touch $@
+
+clean:  ## remove what was built (not data/ and runs/)
+	rm -rf build .venv .venv-bench

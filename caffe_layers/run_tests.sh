@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Runs the C++ tests, Caffe's and ours, that build.sh --tests has built; on a
+# machine without a GPU those for the CPU. Arguments go to the test program.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+objects=$PWD/build/caffe${CUDA:+-cuda}-objects
+filter=*
+[[ -n ${CUDA:-} ]] && nvidia-smi >/dev/null 2>&1 || filter='-*GPU*'
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
+# Caffe's tests find their data from the source tree's root.
+cd build/caffe-source
+log=$objects-tests.log
+"$objects/caffe_tests" --gtest_filter="$filter" "$@" >"$log" 2>&1 || {
+  status=$?
+  grep -a -E '^\[  FAILED|Failure$|^F[0-9]{4}' "$log" >&2 || tail -n 20 "$log" >&2
+  echo "caffe tests: failed, see $log" >&2
+  exit $status
+}
+grep -a -E '^\[==========\].*ran|^\[  PASSED' "$log"

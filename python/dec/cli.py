@@ -1,0 +1,180 @@
+"""The command line, `dec`."""
+
+import argparse
+import math
+import sys
+from pathlib import Path
+
+from dec import progress
+from dec.errors import DecError
+
+_EXAMPLES = """examples:
+  dec data mnist                      get MNIST, write its LevelDBs below data/
+  dec run mnist                       everything, from data to clusters
+  dec run mnist --seed 2 --run runs/mnist-seed2
+  dec pretrain mnist --schedule paper
+  dec cluster mnist --update-interval 40
+  dec summary runs/mnist              the end of an earlier run again
+
+Nets, learning rates and iterations are in prototxt/<experiment>/: edit them there.
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns the exit code (1: an error, 130: interrupted)."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except DecError as error:
+        progress.say(f"dec: error: {error}")
+        return 1
+    except KeyboardInterrupt:
+        progress.say("dec: interrupted; the same command goes on from the last stage")
+        return 130
+    return 0
+
+
+def _data(options: argparse.Namespace) -> None:
+    from dec import pipeline
+
+    pipeline.build_data(_experiment(options), options.source)
+
+
+def _pretrain(options: argparse.Namespace) -> None:
+    _train(options, with_data=False, with_clusters=False)
+
+
+def _cluster(options: argparse.Namespace) -> None:
+    _train(options, with_data=False, with_clusters=True)
+
+
+def _run(options: argparse.Namespace) -> None:
+    _train(options, with_data=True, with_clusters=True)
+
+
+def _train(options: argparse.Namespace, with_data: bool, with_clusters: bool) -> None:
+    from dec import pipeline
+    from dec.runs import Run
+
+    experiment = _experiment(options)
+    run = Run(options.run or Path("runs") / experiment.name)
+    seconds = {}
+    if with_data:
+        seconds["data"] = pipeline.build_data(experiment, options.source)
+    model, phase1 = pipeline.run_phase1(
+        experiment, run, options.schedule, options.device, options.seed
+    )
+    if with_clusters:
+        pipeline.run_phase2(experiment, run, model, seconds | phase1, vars(options))
+        _print_summary(run)
+
+
+def _summary(options: argparse.Namespace) -> None:
+    from dec.runs import Run
+
+    if not (options.folder / "metrics.json").exists():
+        raise DecError(f"{options.folder}: there is no finished run here")
+    _print_summary(Run(options.folder))
+
+
+def _print_summary(run) -> None:
+    import json
+
+    from dec.summary import summary
+
+    print(summary(json.loads(run.metrics.read_text()), run.path))
+
+
+def _experiment(options: argparse.Namespace):
+    from dec.experiment import Experiment
+
+    return Experiment.find(options.experiment)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dec",
+        description="Deep Embedded Clustering on Caffe.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(metavar="command", required=True)
+
+    def add(name: str, command, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=command)
+        if name != "summary":
+            sub.add_argument("experiment", help="a folder of prototxt/, such as mnist")
+        return sub
+
+    source = {
+        "metavar": "DIR",
+        "type": Path,
+        "dest": "source",
+        "help": "a folder that has the data set's files (default: download them)",
+    }
+    add("data", _data, "get a data set and write its LevelDBs").add_argument(
+        "--from", **source
+    )
+    pretraining = add("pretrain", _pretrain, "phase 1: train the autoencoder")
+    clustering = add("cluster", _cluster, "phases 1 and 2, on LevelDBs that are there")
+    whole = add("run", _run, "everything: data, phase 1, phase 2, results")
+    whole.add_argument("--from", **source)
+    for sub in (pretraining, clustering, whole):
+        sub.add_argument(
+            "--run", type=Path, metavar="DIR", help="run folder (runs/EXPERIMENT)"
+        )
+        sub.add_argument(
+            "--schedule",
+            choices=("short", "paper"),
+            default="short",
+            help="phase 1's solvers, a folder of the experiment (short)",
+        )
+        sub.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+        sub.add_argument(
+            "--seed", type=_natural, help="instead of the solvers' random_seed"
+        )
+    for sub in (clustering, whole):
+        sub.add_argument(
+            "--update-interval",
+            type=_positive,
+            metavar="N",
+            help="iterations a round, instead of max_iter in dec_solver.prototxt",
+        )
+        sub.add_argument(
+            "--tol",
+            type=_fraction,
+            default=0.001,
+            help="stop when a smaller share of rows changed cluster (0.001)",
+        )
+        sub.add_argument(
+            "--max-rounds", type=_positive, default=200, help="stop after as many (200)"
+        )
+    show = add("summary", _summary, "print the summary of a finished run")
+    show.add_argument("folder", type=Path, help="a run folder, such as runs/mnist")
+    return parser
+
+
+def _natural(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return number
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return number
+
+
+def _fraction(text: str) -> float:
+    number = float(text)
+    if not (math.isfinite(number) and 0 <= number < 1):
+        raise argparse.ArgumentTypeError(f"{text} is not in [0, 1)")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

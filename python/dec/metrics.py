@@ -1,0 +1,45 @@
+"""How well clusters agree with classes."""
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from sklearn.metrics import (
+    adjusted_rand_score,
+    confusion_matrix,
+    normalized_mutual_info_score,
+)
+
+
+def contingency(labels: np.ndarray, clusters: np.ndarray, k: int) -> np.ndarray:
+    """Counts of rows, classes x clusters; labels and clusters are 0, 1, 2, ..."""
+    size = max(int(labels.max()) + 1, k)
+    return confusion_matrix(labels, clusters, labels=range(size))[
+        : int(labels.max()) + 1, :k
+    ]
+
+
+def match(table: np.ndarray) -> np.ndarray:
+    """For every class its cluster, one to one, so that most rows agree.
+
+    Hungarian method (the paper's equation 10). Of a class left without a
+    cluster, where there are fewer clusters than classes, the entry is -1.
+    """
+    rows, columns = linear_sum_assignment(table, maximize=True)
+    matched = np.full(table.shape[0], -1)
+    matched[rows] = columns
+    return matched
+
+
+def accuracy(labels: np.ndarray, clusters: np.ndarray, k: int) -> float:
+    """The share of rows in the cluster that is matched to their class."""
+    table = contingency(labels, clusters, k)
+    rows, columns = linear_sum_assignment(table, maximize=True)
+    return float(table[rows, columns].sum() / len(labels))
+
+
+def scores(labels: np.ndarray, clusters: np.ndarray, k: int) -> dict[str, float]:
+    """Accuracy, NMI (by the mean of the entropies) and adjusted Rand index."""
+    return {
+        "acc": accuracy(labels, clusters, k),
+        "nmi": float(normalized_mutual_info_score(labels, clusters)),
+        "ari": float(adjusted_rand_score(labels, clusters)),
+    }

@@ -1,0 +1,151 @@
+"""The stages of a run in their order: data, phase 1, phase 2, results."""
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+
+from dec import caffe_process, progress
+from dec.data import leveldb, mnist
+from dec.data.atomic import write_text_atomic
+from dec.errors import DecError
+from dec.experiment import Experiment, Stage
+from dec.metrics import contingency, match
+from dec.phase1 import pretrain
+from dec.phase2 import Clustering, Result
+from dec.prototxt import data_layers, read_net, read_solver
+from dec.runs import Run, digest
+
+# Who can make an experiment's LevelDBs; those of others have to be there.
+_BUILDERS = {"mnist": mnist.build_leveldbs}
+
+
+def build_data(experiment: Experiment, source: Path | None) -> float:
+    """Writes the experiment's LevelDBs below data/; returns the seconds it took."""
+    start = time.monotonic()
+    builder = _BUILDERS.get(experiment.name)
+    if builder:
+        builder(Path("data"), source=source)
+    elif source:
+        raise DecError(f"{experiment.name}: its LevelDBs are not made by dec")
+    return time.monotonic() - start
+
+
+def run_phase1(
+    experiment: Experiment, run: Run, schedule: str, device: str, seed: int | None
+) -> tuple[Path, dict[str, float]]:
+    """Phase 1 on the LevelDBs that its prototxts name."""
+    return pretrain(
+        experiment, run, schedule, device, seed, _data_digest(experiment, "layer1")
+    )
+
+
+def run_phase2(
+    experiment: Experiment,
+    run: Run,
+    autoencoder: Path,
+    before: dict[str, float],
+    options: dict,
+) -> dict:
+    """Phase 2 and its results; returns the metrics. Skips what is up to date.
+
+    before: seconds of the stages before. options: device, seed, tol, max_rounds,
+    update_interval (None: what dec_solver.prototxt says).
+    """
+    solver_file = experiment.folder / "dec_solver.prototxt"
+    stage = Stage.read("dec", run, solver_file, options["device"], options["seed"])
+    if options["update_interval"] is not None:
+        stage.solver.max_iter = options["update_interval"]
+    stage.solver.train_state.stage.append("memory")
+    seed = options["seed"]
+    seed = max(stage.solver.random_seed, 0) if seed is None else seed
+    key = stage.digest(
+        autoencoder,
+        experiment.folder / "deploy.prototxt",
+        _data_digest(experiment, "dec"),
+        json.dumps([options["tol"], options["max_rounds"], seed]),
+    )
+    made = ["final.caffemodel", "metrics.json", "assignments.csv", "deploy.prototxt"]
+    record = run.finished("dec", key)
+    if record:
+        progress.say("dec: up to date")
+        return json.loads(run.metrics.read_text())
+    database = Path(data_layers(stage.net, "TEST")[0].data_param.source)
+    rows, labels = _rows_and_labels(database)
+
+    def work() -> None:
+        clustering = Clustering(stage, rows, labels, options["tol"])
+        result = clustering.run(autoencoder, seed, options["max_rounds"])
+        shutil.copy(experiment.folder / "deploy.prototxt", run.path)
+        _write_results(run, result, labels, seed, before)
+
+    caffe_process.run(work, run.log)
+    run.finish("dec", key, made)
+    return json.loads(run.metrics.read_text())
+
+
+def _write_results(
+    run: Run,
+    result: Result,
+    labels: np.ndarray | None,
+    seed: int,
+    before: dict[str, float],
+) -> None:
+    n, k = result.proba.shape
+    phase2 = {name: round(s, 2) for name, s in result.seconds.items()}
+    metrics = {
+        "n": n,
+        "k": k,
+        "seed": seed,
+        "rounds": len(result.rounds),
+        "converged": result.converged,
+        "kmeans": result.kmeans,
+        "cluster_sizes": np.bincount(result.assigned, minlength=k).tolist(),
+        "seconds": {name: round(s, 1) for name, s in before.items()}
+        | {"dec": round(sum(result.seconds.values()), 1)},
+        "dec_seconds": phase2,
+        "history": result.rounds,
+    }
+    if labels is not None:
+        table = contingency(labels, result.assigned, k)
+        last = result.rounds[-1] if result.rounds else result.kmeans
+        metrics = {name: last[name] for name in ("acc", "nmi", "ari")} | metrics
+        metrics["table"] = table.tolist()
+        metrics["cluster_of_class"] = match(table).tolist()
+    best = result.proba.max(axis=1)
+    lines = ["row,cluster,probability" + (",label" if labels is not None else "")]
+    for i in range(n):
+        label = f",{labels[i]}" if labels is not None else ""
+        lines.append(f"{i},{result.assigned[i]},{best[i]:.6f}{label}")
+    write_text_atomic(run.assignments, "\n".join(lines) + "\n")
+    write_text_atomic(run.metrics, json.dumps(metrics, indent=1) + "\n")
+
+
+def _rows_and_labels(database: Path) -> tuple[int, np.ndarray | None]:
+    """How many rows a LevelDB has, and their labels if all have one."""
+    with leveldb.open_reader(database) as reader:
+        labels = np.concatenate([y for _, y in reader.batches(size=4096)])
+    return len(labels), labels if (labels >= 0).all() else None
+
+
+def _data_digest(experiment: Experiment, name: str) -> str:
+    """Of what the LevelDBs of a net hold, as far as it can be told quickly."""
+    folder = experiment.folder
+    solver = folder / f"{name}_solver.prototxt"
+    net = read_net(
+        Path(read_solver(solver).net)
+        if solver.exists()
+        else folder / f"{name}.prototxt"
+    )
+    sources = {
+        layer.data_param.source
+        for phase in ("TRAIN", "TEST")
+        for layer in data_layers(net, phase)
+    }
+    parts = []
+    for source in sorted(sources):
+        tables = sorted((p.name, p.stat().st_size) for p in Path(source).glob("*.ldb"))
+        parts.append(json.dumps(leveldb.read_meta(source) or tables))
+    return digest(*parts)

@@ -1,0 +1,36 @@
+"""Words and bars for whoever watches, on the terminal's standard error."""
+
+import os
+import sys
+
+from tqdm import tqdm
+
+_stream = sys.stderr
+
+
+def keep_stream() -> None:
+    """Goes on writing to today's standard error after fd 2 has been redirected."""
+    global _stream  # noqa: PLW0603
+    _stream = os.fdopen(os.dup(2), "w", buffering=1)
+
+
+def say(text: str) -> None:
+    """Prints one line."""
+    tqdm.write(text, file=_stream)
+    _stream.flush()
+
+
+def bar(total: int, what: str, unit: str = "it", initial: int = 0) -> tqdm:
+    """A progress bar with the time left; in a log file a line every ten seconds."""
+    live = _stream.isatty()
+    return tqdm(
+        total=total,
+        initial=initial,
+        desc=what,
+        unit=unit,
+        file=_stream,
+        mininterval=0.2 if live else 10,
+        dynamic_ncols=live,
+        leave=True,
+        ascii=True,
+    )

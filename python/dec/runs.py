@@ -1,0 +1,59 @@
+"""The folder of a run: what was run, what came out, what is up to date."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from dec.data.atomic import write_text_atomic
+from dec.errors import DecError
+
+
+class Run:
+    """One folder below runs/.
+
+    `stages.json` holds for every finished stage the digest of all that went
+    into it; a stage whose digest is still the same need not run again.
+    """
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+        self.log = self.path / "log.txt"
+        self.prototxt = self.path / "prototxt"
+        self.metrics = self.path / "metrics.json"
+        self.assignments = self.path / "assignments.csv"
+        try:
+            self.prototxt.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DecError(f"{self.path}: cannot be made: {error.strerror}") from None
+
+    def finished(self, stage: str, digest: str) -> dict | None:
+        """The record of a stage that finished with these inputs, or None."""
+        record = self._stages().get(stage)
+        if record is None or record["digest"] != digest:
+            return None
+        made = (self.path / name for name in record["files"])
+        return record if all(path.exists() for path in made) else None
+
+    def finish(self, stage: str, digest: str, files: list[str], **facts) -> dict:
+        """Records a finished stage, its files (names in this folder) and facts."""
+        stages = self._stages()
+        stages[stage] = {"digest": digest, "files": files, **facts}
+        text = json.dumps(stages, indent=1)
+        write_text_atomic(self.path / "stages.json", text + "\n")
+        return stages[stage]
+
+    def _stages(self) -> dict:
+        try:
+            return json.loads((self.path / "stages.json").read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return {}
+
+
+def digest(*parts: str | bytes | Path) -> str:
+    """One digest of texts and of files' contents (Path)."""
+    whole = hashlib.sha256()
+    for part in parts:
+        content = part.read_bytes() if isinstance(part, Path) else part
+        content = content.encode() if isinstance(content, str) else content
+        whole.update(hashlib.sha256(content).digest())
+    return whole.hexdigest()

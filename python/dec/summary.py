@@ -1,0 +1,78 @@
+"""What a run came to, as text for the terminal."""
+
+from pathlib import Path
+
+import numpy as np
+
+_NAMES = {
+    "data": "data",
+    "stack": "autoencoder",
+    "dec": "phase 2",
+}
+
+
+def summary(metrics: dict, folder: Path) -> str:
+    """The readable end of a run: scores, table, times, files."""
+    parts = [_scores(metrics)]
+    if "table" in metrics:
+        parts.append(_table(metrics))
+    parts += [_times(metrics), _files(folder)]
+    return "\n\n".join(parts)
+
+
+def _scores(metrics: dict) -> str:
+    rounds = f"{metrics['rounds']} rounds"
+    if not metrics["converged"]:
+        rounds += ", NOT converged (see --max-rounds)"
+    head = f"{metrics['n']:,} rows in {metrics['k']} clusters, seed {metrics['seed']}, "
+    if "acc" not in metrics:
+        return head + rounds
+    lines = [head + rounds, "", f"{'':22}accuracy     NMI     ARI"]
+    for name, row in (
+        ("autoencoder + k-means", metrics["kmeans"]),
+        ("DEC", metrics),
+    ):
+        lines.append(f"{name:22}{row['acc']:8.2%}{row['nmi']:8.4f}{row['ari']:8.4f}")
+    return "\n".join(lines)
+
+
+def _table(metrics: dict) -> str:
+    table = np.array(metrics["table"])
+    matched = [c for c in metrics["cluster_of_class"] if c >= 0]
+    rest = [c for c in range(table.shape[1]) if c not in matched]
+    columns = matched + rest
+    width = max(6, len(str(table.max())) + 2)
+    lines = ["Rows of each class (down) by cluster (across, matched to the classes):"]
+    names = "".join(f"{f'c{c}':>{width}}" for c in columns)
+    lines.append(f" class |{names}  |  right")
+    for i, row in enumerate(table):
+        own = metrics["cluster_of_class"][i]
+        right = row[own] / max(row.sum(), 1) if own >= 0 else 0.0
+        cells = "".join(f"{row[c] or '.':>{width}}" for c in columns)
+        lines.append(f"{i:6} |{cells}  | {right:6.1%}")
+    total = "".join(f"{table[:, c].sum():>{width}}" for c in columns)
+    lines.append(f"   all |{total}  |")
+    return "\n".join(lines)
+
+
+def _times(metrics: dict) -> str:
+    lines = ["Time, seconds:"]
+    for name, seconds in metrics["seconds"].items():
+        lines.append(f"  {_NAMES.get(name, name):14}{seconds:8.1f}")
+    detail = ", ".join(f"{name} {s:.1f}" for name, s in metrics["dec_seconds"].items())
+    lines[-1] += f"  ({detail})"
+    lines.append(f"  {'together':14}{sum(metrics['seconds'].values()):8.1f}")
+    return "\n".join(lines)
+
+
+def _files(folder: Path) -> str:
+    what = {
+        "metrics.json": "all numbers, round by round",
+        "assignments.csv": "the cluster of every row",
+        "final.caffemodel": "the weights; deploy.prototxt is their net",
+        "prototxt/": "nets and solvers as run",
+        "log.txt": "Caffe's log",
+    }
+    lines = [f"Files, in {folder}:"]
+    lines += [f"  {name:18}{text}" for name, text in what.items()]
+    return "\n".join(lines)
