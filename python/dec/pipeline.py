@@ -59,6 +59,7 @@ def run_phase2(
     if options["update_interval"] is not None:
         stage.solver.max_iter = options["update_interval"]
     stage.solver.train_state.stage.append("memory")
+    del stage.solver.weights[:]  # they are the autoencoder's with k-means centres
     seed = options["seed"]
     seed = max(stage.solver.random_seed, 0) if seed is None else seed
     key = stage.digest(

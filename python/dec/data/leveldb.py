@@ -70,7 +70,8 @@ def write_rows(
         labels = _checked_labels(labels)
     partial = partial_path(path)
     try:
-        partial.parent.mkdir(parents=True, exist_ok=True)
+        # LevelDB would make the folder too, but not say why when it cannot.
+        partial.mkdir(parents=True)
         count, shape = _fill(partial, path.name, rows, labels)
         facts = {**(meta or {}), "format": FORMAT, "rows": count, "shape": shape}
         _write_synced(partial / META_NAME, json.dumps(facts, indent=1) + "\n")
@@ -321,7 +322,8 @@ def _encode_block(block, labels):
 def _fill(folder, name, rows, labels):
     """Writes all rows to a new database in `folder`; returns their count and shape."""
     count, shape = 0, None
-    total = None if labels is None else len(labels)
+    known = rows if isinstance(rows, np.ndarray) else labels
+    total = None if known is None else len(known)
     with (
         _opened(folder, create_if_missing=True, error_if_exists=True) as db,
         bar(total, f"writing {name}", " rows") as shown,
@@ -411,7 +413,7 @@ def _checked_block(block, shape, first_row):
 def _checked_labels(labels):
     labels = np.asarray(labels)
     limits = np.iinfo(np.int32)
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+    if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iu"):
         raise DecError("labels must be a list of integers, one a row")
     if labels.size and not limits.min <= labels.min() <= labels.max() <= limits.max:
         raise DecError("labels must fit into 32 bits")

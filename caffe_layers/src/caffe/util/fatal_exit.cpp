@@ -1,21 +1,25 @@
 #include <glog/logging.h>
 #include <unistd.h>
 
+#include "caffe/util/fatal_exit.hpp"
+
 namespace caffe {
 
 namespace {
 
-// A failed check has been printed by now. The process then ends with an exit
-// code, not with a stack trace and a core dump: what failed is as a rule the
-// user's prototxt or data, and its words are Caffe's message.
 void FatalExit() {
   _exit(1);
 }
 
-struct InstallFatalExit {
-  InstallFatalExit() { google::InstallFailureFunction(&FatalExit); }
-} install_fatal_exit;
+// For programs, and pycaffe's users, that never initialise glog.
+struct AtLoad {
+  AtLoad() { InstallFatalExit(); }
+} at_load;
 
 }  // namespace
+
+void InstallFatalExit() {
+  google::InstallFailureFunction(&FatalExit);
+}
 
 }  // namespace caffe

@@ -1,0 +1,94 @@
+"""What the tests share: a small experiment, whose nets are MNIST's made small."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DEC = ROOT / ".venv/bin/dec"
+CAFFE = ROOT / ".venv/bin/caffe"
+
+# Three blobs in 6 dimensions; d-8-8-16-2 instead of d-500-500-2000-10.
+ROWS, WIDTH, CLUSTERS = 600, 6, 3
+_SMALLER = {
+    "num_output: 2000": "num_output: 16",
+    "num_output: 500": "num_output: 8",
+    "num_output: 784": f"num_output: {WIDTH}",
+    "num_output: 10\n": "num_output: 2\n",
+    "num_center: 10": f"num_center: {CLUSTERS}",
+    "dim: 256 dim: 10": f"dim: 64 dim: {CLUSTERS}",
+    "dim: 1 dim: 784": f"dim: 1 dim: {WIDTH}",
+    "batch_size: 256": "batch_size: 64",
+    "batch_size: 1000": "batch_size: 250",
+    "max_iter: 1500": "max_iter: 40",
+    "max_iter: 6000": "max_iter: 200",
+    "max_iter: 160": "max_iter: 7",
+    "_iter_1500": "_iter_40",
+    "stepvalue: 1200": "stepvalue: 32",
+    "stepvalue: 4800": "stepvalue: 160",
+    "test_interval: 1500": "test_interval: 40",
+    "test_interval: 6000": "test_interval: 200",
+    "test_iter: 100": "test_iter: 2",
+    "std: 0.01": "std: 0.3",
+    "/mnist": "/blobs",
+}
+
+
+def blobs() -> tuple[np.ndarray, np.ndarray]:
+    """Rows (n x 6, float32) and labels of three Gaussian blobs, shuffled."""
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, CLUSTERS, ROWS)
+    centres = rng.normal(size=(CLUSTERS, WIDTH)) * 1.5
+    rows = centres[labels] + rng.normal(size=(ROWS, WIDTH)) * 0.3
+    return rows.astype(np.float32), labels
+
+
+def make_project(folder: Path) -> Path:
+    """A folder with data/ and prototxt/blobs/ in which dec and caffe can be run."""
+    from dec.data.leveldb import write_rows
+
+    for path in (ROOT / "prototxt/mnist").rglob("*.prototxt"):
+        text = path.read_text()
+        for old, new in _SMALLER.items():
+            text = text.replace(old, new)
+        to = folder / "prototxt/blobs" / path.relative_to(ROOT / "prototxt/mnist")
+        to.parent.mkdir(parents=True, exist_ok=True)
+        to.write_text(text)
+    rows, labels = blobs()
+    write_rows(folder / "data/blobs_total", rows, labels)
+    write_rows(folder / "data/blobs_train", rows[:500], labels[:500])
+    write_rows(folder / "data/blobs_test", rows[500:], labels[500:])
+    return folder
+
+
+def run(command: list, folder: Path, **environment: str) -> subprocess.CompletedProcess:
+    """Runs a command in a folder and returns its exit code and output (text)."""
+    return subprocess.run(
+        [str(word) for word in command],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project of its own, nothing run in it yet."""
+    return make_project(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in which `dec run blobs` has been run; not to be changed."""
+    folder = make_project(tmp_path_factory.mktemp("finished"))
+    result = run([DEC, "run", "blobs"], folder)
+    assert result.returncode == 0, result.stderr
+    (folder / "stdout.txt").write_text(result.stdout)
+    (folder / "stderr.txt").write_text(result.stderr)
+    return folder
