@@ -366,6 +366,17 @@ def test_in_use(tmp_path, elsewhere):
         assert reader.rows == 2
 
 
+def test_in_use_by_caffe_in_this_process(tmp_path):
+    # Caffe's copy of LevelDB has its own table of open databases; all that plyvel
+    # could see of it is the open lock file.
+    write_rows(tmp_path / "db", np.ones((2, 2)))
+    with (
+        open(tmp_path / "db" / "LOCK", "rb"),
+        pytest.raises(leveldb.DatabaseInUse, match="in use"),
+    ):
+        open_reader(tmp_path / "db")
+
+
 # Kills, full disks, missing rights: what was there stays
 
 PYTHON_PATH = str(Path(dec.__file__).parent.parent)

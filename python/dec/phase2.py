@@ -178,7 +178,7 @@ class Clustering:
         """A new solver (momentum at 0) that goes on with the weights, from a row."""
         import caffe
 
-        for layer in data_layers(self.stage.net, "TRAIN"):
+        for layer in data_layers(self.stage.net, "TRAIN", stage="memory"):
             layer.data_param.seek = f"{start:08d}"
         self.stage.write()
         solver = caffe.get_solver(str(self.stage.solver_file))

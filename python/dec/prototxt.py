@@ -25,19 +25,26 @@ def write(path: Path, message: Message, header: str) -> None:
     write_text_atomic(path, f"# {header}\n{text_format.MessageToString(message)}")
 
 
-def data_layers(net: caffe_pb2.NetParameter, phase: str) -> list:
-    """The Data layers of a phase ("TRAIN" or "TEST"), in either spelling."""
-    wanted = caffe_pb2.Phase.Value(phase)
-    old, new = caffe_pb2.V1LayerParameter.DATA, "Data"
+def data_layers(net: caffe_pb2.NetParameter, phase: str, stage: str = "memory") -> list:
+    """The Data layers, in either spelling, of a phase ("TRAIN" or "TEST") and stage."""
+    types = (caffe_pb2.V1LayerParameter.DATA, "Data")
+    state = caffe_pb2.Phase.Value(phase), stage
     return [
         layer
         for layer in (*net.layer, *net.layers)
-        if layer.type in (old, new)
-        and (
-            not layer.include
-            or any(not r.HasField("phase") or r.phase == wanted for r in layer.include)
-        )
+        if layer.type in types
+        and (not layer.include or any(_meets(rule, *state) for rule in layer.include))
+        and not any(_meets(rule, *state) for rule in layer.exclude)
     ]
+
+
+def _meets(rule: caffe_pb2.NetStateRule, phase: int, stage: str) -> bool:
+    # Net::StateMeetsRule in Caffe; levels are left out, DEC's nets have none.
+    return (
+        (not rule.HasField("phase") or rule.phase == phase)
+        and all(wanted == stage for wanted in rule.stage)
+        and stage not in rule.not_stage
+    )
 
 
 def _read(path: Path, message: Message) -> Message:

@@ -452,21 +452,40 @@ def _open(path):
     # Asked to open any folder, LevelDB leaves files in it.
     if not (path / "CURRENT").exists():
         raise DecError(f"{path}: not a LevelDB, or half-written. {_remedy(path)}")
+    in_use = DatabaseInUse(
+        f"{path}: in use by another process or net. LevelDB lets in one at a time: "
+        "wait for it or stop it."
+    )
+    if _open_in_this_process(path):
+        raise in_use
     try:
         return plyvel.DB(os.fspath(path))
     except plyvel.Error as error:
         words = _words(error)
         if re.search(r"LOCK: (Resource temporarily|already held)", words):
-            raise DatabaseInUse(
-                f"{path}: in use by another process or net. LevelDB lets in one at "
-                "a time: wait for it or stop it."
-            ) from error
+            raise in_use from error
         if isinstance(error, plyvel.IOError) and "No such file" not in words:
             raise DecError(
                 f"{path}: cannot be opened (even to read, LevelDB writes to the "
                 f"folder): {words}"
             ) from error
         raise DecError(f"{path}: damaged: {words}. {_remedy(path)}") from error
+
+
+def _open_in_this_process(path):
+    """Whether Caffe in this very process has the database open.
+
+    Caffe brings another copy of the LevelDB library than plyvel. Each knows only its
+    own databases, and the lock on the file keeps out other processes only.
+    """
+    lock = os.path.realpath(path / "LOCK")
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            if os.readlink(f"/proc/self/fd/{fd}") == lock:
+                return True
+        except OSError:  # closed since it was listed
+            continue
+    return False
 
 
 def _opened(folder, **options):
