@@ -82,7 +82,7 @@ def _what_failed(status: int, log: Path, start: int) -> str:
         text = file.read().decode(errors="replace")
     fatal = list(_FATAL.finditer(text))
     if fatal:
-        words = text[fatal[-1].start(2) :].strip()
+        words = text[fatal[-1].start(2) :].split("*** Check failure")[0].strip()
         return f"Caffe stopped: {words}\n({fatal[-1][1]}; the whole log is {log})"
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)

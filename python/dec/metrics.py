@@ -24,6 +24,12 @@ def match(table: np.ndarray) -> np.ndarray:
     return matched
 
 
+def columns(metrics: dict) -> list[int]:
+    """The clusters in the order of the classes that they match, the others last."""
+    matched = [c for c in metrics.get("cluster_of_class", []) if c >= 0]
+    return matched + [c for c in range(metrics["k"]) if c not in matched]
+
+
 def accuracy(labels: np.ndarray, clusters: np.ndarray, k: int) -> float:
     """The share of rows in the cluster that is matched to their class."""
     table = contingency(labels, clusters, k)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from dec import caffe_process, progress
+from dec.errors import DecError
 from dec.experiment import Experiment, Stage
 from dec.runs import Run
 
@@ -58,6 +59,11 @@ def _train(stage: Stage) -> None:
             steps = min(_CHUNK, total - solver.iter)
             solver.step(steps)
             loss = float(np.mean(solver.net.blobs["loss"].data))
+            if not np.isfinite(loss):
+                raise DecError(
+                    f"{stage.name}: the loss is {loss} after {solver.iter} iterations: "
+                    f"training diverged. Try a smaller base_lr in {stage.source}."
+                )
             bar.set_postfix_str(f"loss {loss * _weight(stage):.4f}", refresh=False)
             bar.update(steps)
     solver.snapshot()

@@ -12,7 +12,8 @@ from dec.data import leveldb, mnist
 from dec.data.atomic import write_text_atomic
 from dec.errors import DecError
 from dec.experiment import Experiment, Stage
-from dec.metrics import contingency, match
+from dec.figure import draw
+from dec.metrics import columns, contingency, match
 from dec.phase1 import pretrain
 from dec.phase2 import Clustering, Result
 from dec.prototxt import data_layers, read_net, read_solver
@@ -83,8 +84,19 @@ def run_phase2(
         _write_results(run, result, labels, seed, before)
 
     caffe_process.run(work, run.log)
+    metrics = json.loads(run.metrics.read_text())
+    if _draw(run, database, metrics):
+        made.append(run.picture.name)
     run.finish("dec", key, made)
-    return json.loads(run.metrics.read_text())
+    return metrics
+
+
+def _draw(run: Run, database: Path, metrics: dict) -> bool:
+    table = np.array(metrics["table"]) if "table" in metrics else None
+    rows = np.loadtxt(run.assignments, delimiter=",", skiprows=1, usecols=(1, 2))
+    assigned, confidence = rows[:, 0].astype(int), rows[:, 1]
+    order = columns(metrics)
+    return draw(run.picture, database, assigned, confidence, table, order)
 
 
 def _write_results(
@@ -147,6 +159,11 @@ def _data_digest(experiment: Experiment, name: str) -> str:
     }
     parts = []
     for source in sorted(sources):
+        if not Path(source).is_dir():
+            raise DecError(
+                f"{source}: there is no such LevelDB, which {experiment.folder} names. "
+                f"`dec data {experiment.name}` makes those of a known data set."
+            )
         tables = sorted((p.name, p.stat().st_size) for p in Path(source).glob("*.ldb"))
         parts.append(json.dumps(leveldb.read_meta(source) or tables))
     return digest(*parts)

@@ -20,7 +20,19 @@ def say(text: str) -> None:
     _stream.flush()
 
 
-def bar(total: int, what: str, unit: str = "it", initial: int = 0) -> tqdm:
+class _Lines:
+    """A stream on which every state of a bar is a line of its own, for log files."""
+
+    def write(self, text: str) -> None:
+        _stream.write(text.replace("\r", "\n").lstrip("\n"))
+        if text.startswith("\r"):
+            _stream.write("\n")
+
+    def flush(self) -> None:
+        _stream.flush()
+
+
+def bar(total: int | None, what: str, unit: str = "it", initial: int = 0) -> tqdm:
     """A progress bar with the time left; in a log file a line every ten seconds."""
     live = _stream.isatty()
     return tqdm(
@@ -28,9 +40,9 @@ def bar(total: int, what: str, unit: str = "it", initial: int = 0) -> tqdm:
         initial=initial,
         desc=what,
         unit=unit,
-        file=_stream,
+        unit_scale=unit == "B",
+        file=_stream if live else _Lines(),
         mininterval=0.2 if live else 10,
         dynamic_ncols=live,
-        leave=True,
         ascii=True,
     )

@@ -21,6 +21,7 @@ class Run:
         self.prototxt = self.path / "prototxt"
         self.metrics = self.path / "metrics.json"
         self.assignments = self.path / "assignments.csv"
+        self.picture = self.path / "clusters.png"
         try:
             self.prototxt.mkdir(parents=True, exist_ok=True)
         except OSError as error:

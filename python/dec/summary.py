@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from dec.metrics import columns
+
 _NAMES = {
     "data": "data",
     "stack": "autoencoder",
@@ -38,19 +40,17 @@ def _scores(metrics: dict) -> str:
 
 def _table(metrics: dict) -> str:
     table = np.array(metrics["table"])
-    matched = [c for c in metrics["cluster_of_class"] if c >= 0]
-    rest = [c for c in range(table.shape[1]) if c not in matched]
-    columns = matched + rest
+    order = columns(metrics)
     width = max(6, len(str(table.max())) + 2)
     lines = ["Rows of each class (down) by cluster (across, matched to the classes):"]
-    names = "".join(f"{f'c{c}':>{width}}" for c in columns)
+    names = "".join(f"{f'c{c}':>{width}}" for c in order)
     lines.append(f" class |{names}  |  right")
     for i, row in enumerate(table):
         own = metrics["cluster_of_class"][i]
         right = row[own] / max(row.sum(), 1) if own >= 0 else 0.0
-        cells = "".join(f"{row[c] or '.':>{width}}" for c in columns)
+        cells = "".join(f"{row[c] or '.':>{width}}" for c in order)
         lines.append(f"{i:6} |{cells}  | {right:6.1%}")
-    total = "".join(f"{table[:, c].sum():>{width}}" for c in columns)
+    total = "".join(f"{table[:, c].sum():>{width}}" for c in order)
     lines.append(f"   all |{total}  |")
     return "\n".join(lines)
 
@@ -69,10 +69,13 @@ def _files(folder: Path) -> str:
     what = {
         "metrics.json": "all numbers, round by round",
         "assignments.csv": "the cluster of every row",
+        "clusters.png": "a picture of them",
         "final.caffemodel": "the weights; deploy.prototxt is their net",
         "prototxt/": "nets and solvers as run",
         "log.txt": "Caffe's log",
     }
     lines = [f"Files, in {folder}:"]
-    lines += [f"  {name:18}{text}" for name, text in what.items()]
+    lines += [
+        f"  {name:18}{text}" for name, text in what.items() if (folder / name).exists()
+    ]
     return "\n".join(lines)

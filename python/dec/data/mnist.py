@@ -91,7 +91,7 @@ def build_leveldbs(
             paths[name],
             _scaled_blocks([arrays[_images(split)] for split in splits]),
             labels,
-            {"scale": SCALE, "sources": _sources(splits)},
+            _meta(splits),
         )
         say(f"{paths[name]}: {len(labels):,} rows written")
     return paths
@@ -131,6 +131,11 @@ def _sources(splits):
     return {name: FILES[name].sha256 for name in names}
 
 
+def _meta(splits):
+    height_width = list(FILES[_images(splits[0])].shape[1:])
+    return {"scale": SCALE, "image": height_width, "sources": _sources(splits)}
+
+
 def _scaled_blocks(images):
     # Through a table, as the original multiplied: in double, then rounded.
     table = (np.arange(256) * SCALE).astype(np.float32)
@@ -146,8 +151,7 @@ def _is_current(path, splits):
         "format": leveldb.FORMAT,
         "rows": rows,
         "shape": [int(np.prod(FILES[_images(splits[0])].shape[1:])), 1, 1],
-        "scale": SCALE,
-        "sources": _sources(splits),
+        **_meta(splits),
     }
     if leveldb.read_meta(path) != wanted:
         return False
