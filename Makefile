@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help dec-mnist mnist-leveldb pretrain-mnist caffe test test-caffe \
-        test-python lint bench packages clean
+        test-python lint bench bench-busy packages clean
 
 PYTHON ?= /usr/bin/python3
 DEC := .venv/bin/dec
@@ -39,8 +39,11 @@ lint: .venv/.ready  ## ruff on the Python, Caffe's style on the C++
 	.venv/bin/ruff format --check .
 	.venv/bin/cpplint --quiet $$(git ls-files 'caffe_layers/*.?pp' 'caffe_layers/*.cu')
 
-bench: caffe .venv-bench/.ready  ## our speed beside PyTorch's, as ratios
+bench: mnist-leveldb .venv-bench/.ready  ## our speed beside PyTorch's, as ratios
 	.venv/bin/python benchmarks/phase2_step.py
+
+bench-busy: mnist-leveldb  ## what a busy machine costs, by how threads wait
+	.venv/bin/python benchmarks/busy_machine.py
 
 packages:
 	@caffe_layers/install_packages.sh
