@@ -26,7 +26,9 @@ def main() -> None:
         finally:
             for other in others:
                 other.kill()
-        print(f"OMP_WAIT_POLICY={policy}: idle {idle:.0f} ms, busy {busy:.0f} ms a step")
+        print(
+            f"OMP_WAIT_POLICY={policy}: idle {idle:.0f} ms, busy {busy:.0f} ms a step"
+        )
 
 
 if __name__ == "__main__":

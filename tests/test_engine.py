@@ -1,0 +1,138 @@
+"""Caffe's source and build, and how it is found from Python and the shell."""
+
+import functools
+import http.server
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from conftest import CAFFE, ROOT, run
+
+FETCH = ROOT / "caffe_layers/fetch_source.sh"
+CACHE = Path(os.environ.get("DEC_CACHE") or Path.home() / ".cache/dec-caffe")
+COMMIT = "99bd99795dcdf0b1d3086a8d67ab1782a8a08383"
+needs_tarball = pytest.mark.skipif(
+    not (CACHE / "caffe-99bd997.tar.gz").exists(),
+    reason="Caffe's source is not in the cache: this build came from CAFFE_SOURCE",
+)
+
+
+@pytest.fixture
+def offline(tmp_path):
+    """An environment with an empty cache and an apt-get that gets nothing."""
+    bin_folder = tmp_path / "bin"
+    bin_folder.mkdir()
+    (bin_folder / "apt-get").write_text(
+        "#!/bin/sh\necho 'E: no network' >&2\nexit 100\n"
+    )
+    (bin_folder / "apt-get").chmod(0o755)
+    return {
+        "PATH": f"{bin_folder}:{os.environ['PATH']}",
+        "DEC_CACHE": str(tmp_path / "cache"),
+        "CAFFE_UPSTREAM": "http://127.0.0.1:9",
+    }
+
+
+def fetch(folder, environment):
+    return run([FETCH, folder / "source"], folder, **environment)
+
+
+def test_pycaffe_knows_the_layer():
+    import caffe
+
+    assert "MultiTLoss" in list(caffe.layer_type_list())
+
+
+def test_blas_threads_wait_without_spinning():
+    code = "import os; print(os.environ['OMP_WAIT_POLICY'])"
+    result = run([sys.executable, "-c", code], ROOT)
+    assert result.stdout.strip() == os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
+    assert "OMP_WAIT_POLICY" in CAFFE.read_text()
+
+
+def test_blas_is_the_openmp_variant():
+    library = ROOT / "build/caffe/lib/libcaffe.so"
+    libraries = subprocess.run(["ldd", library], capture_output=True, text=True).stdout
+    blas = [line for line in libraries.splitlines() if "libopenblas" in line]
+    assert len(blas) == 1 and "openblas-openmp" in blas[0]
+
+
+def test_a_second_build_does_nothing():
+    before = (ROOT / "build/caffe/lib/libcaffe.so").stat().st_mtime_ns
+    result = run([ROOT / "caffe_layers/build.sh"], ROOT)
+    assert result.returncode == 0 and result.stdout == ""
+    assert (ROOT / "build/caffe/lib/libcaffe.so").stat().st_mtime_ns == before
+
+
+@needs_tarball
+def test_source_from_a_tarball_or_folder_that_the_user_names(tmp_path, offline):
+    tarball = CACHE / "caffe-99bd997.tar.gz"
+    result = fetch(tmp_path, {**offline, "CAFFE_SOURCE": str(tarball)})
+    assert result.returncode == 0, result.stderr
+    folder = tmp_path / "source"
+    assert (folder / "src/caffe/net.cpp").exists()
+    folder.rename(tmp_path / "named")
+    named = {**offline, "CAFFE_SOURCE": str(tmp_path / "named")}
+    assert fetch(tmp_path, named).returncode == 0
+    assert (folder / "src/caffe/net.cpp").exists()
+
+
+@needs_tarball
+def test_source_with_a_change_is_refused(tmp_path, offline):
+    tarball = CACHE / "caffe-99bd997.tar.gz"
+    assert fetch(tmp_path, {**offline, "CAFFE_SOURCE": str(tarball)}).returncode == 0
+    changed = tmp_path / "changed"
+    shutil.move(tmp_path / "source", changed)
+    with open(changed / "src/caffe/net.cpp", "a") as file:
+        file.write("// one more line\n")
+    result = fetch(tmp_path, {**offline, "CAFFE_SOURCE": str(changed)})
+    assert result.returncode == 1
+    assert f"is not Caffe's commit {COMMIT}" in result.stderr
+    assert not (tmp_path / "source").exists()
+
+
+def test_source_named_that_is_not_there(tmp_path, offline):
+    result = fetch(tmp_path, {**offline, "CAFFE_SOURCE": "/none"})
+    assert result.returncode == 1 and "CAFFE_SOURCE=/none" in result.stderr
+
+
+@needs_tarball
+def test_source_from_upstream_where_debian_has_none(tmp_path, offline):
+    served = tmp_path / "served"
+    served.mkdir()
+    shutil.copy(CACHE / "caffe-99bd997.tar.gz", served / f"{COMMIT}.tar.gz")
+    handler = functools.partial(
+        http.server.SimpleHTTPRequestHandler, directory=str(served)
+    )
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        result = fetch(tmp_path, {**offline, "CAFFE_UPSTREAM": url})
+        server.shutdown()
+    assert result.returncode == 0, result.stderr
+    assert "from upstream, verified" in result.stderr
+    # And from then on from the cache.
+    shutil.rmtree(tmp_path / "source")
+    result = fetch(tmp_path, offline)
+    assert result.returncode == 0 and "from the cache" in result.stderr
+
+
+def test_no_source_at_all_says_how_to_supply_it(tmp_path, offline):
+    result = fetch(tmp_path, offline)
+    assert result.returncode == 1
+    assert "make CAFFE_SOURCE=" in result.stderr
+    assert "E: no network" in result.stderr
+    assert not (tmp_path / "source").exists()
+
+
+@needs_tarball
+def test_a_damaged_cache_is_not_used(tmp_path, offline):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / "caffe-99bd997.tar.gz").write_bytes(b"half a file")
+    result = fetch(tmp_path, offline)
+    assert result.returncode == 1 and "make CAFFE_SOURCE=" in result.stderr
