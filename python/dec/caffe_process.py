@@ -62,7 +62,7 @@ def _child(work: Callable[[], None], log: Path, writer: int) -> int:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
     except BaseException:
-        traceback.print_exc()
+        os.write(2, traceback.format_exc().encode())
         return 1
     return 0
 
