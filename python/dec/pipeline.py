@@ -15,7 +15,7 @@ from dec.experiment import Experiment, Stage
 from dec.figure import draw
 from dec.metrics import columns, contingency, match
 from dec.phase1 import pretrain
-from dec.phase2 import Clustering, Result
+from dec.phase2 import Clustering, Result, remove_state
 from dec.prototxt import data_layers, read_net, read_solver
 from dec.runs import Run, digest
 
@@ -63,12 +63,9 @@ def run_phase2(
     del stage.solver.weights[:]  # they are the autoencoder's with k-means centres
     seed = options["seed"]
     seed = max(stage.solver.random_seed, 0) if seed is None else seed
-    key = stage.digest(
-        autoencoder,
-        experiment.folder / "deploy.prototxt",
-        _data_digest(experiment, "dec"),
-        json.dumps([options["tol"], options["max_rounds"], seed]),
-    )
+    state = stage.digest(autoencoder, _data_digest(experiment, "dec"), str(seed))
+    ends = json.dumps([options["tol"], options["max_rounds"]])
+    key = digest(state, ends, experiment.folder / "deploy.prototxt")
     made = ["final.caffemodel", "metrics.json", "assignments.csv", "deploy.prototxt"]
     record = run.finished("dec", key)
     if record:
@@ -79,7 +76,7 @@ def run_phase2(
 
     def work() -> None:
         clustering = Clustering(stage, rows, labels, options["tol"])
-        result = clustering.run(autoencoder, seed, options["max_rounds"])
+        result = clustering.run(autoencoder, seed, options["max_rounds"], state)
         shutil.copy(experiment.folder / "deploy.prototxt", run.path)
         _write_results(run, result, labels, seed, before)
 
@@ -88,6 +85,8 @@ def run_phase2(
     if _draw(run, database, metrics):
         made.append(run.picture.name)
     run.finish("dec", key, made)
+    if metrics["converged"]:
+        remove_state(run.path)
     return metrics
 
 

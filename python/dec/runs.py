@@ -30,18 +30,35 @@ class Run:
     def finished(self, stage: str, digest: str) -> dict | None:
         """The record of a stage that finished with these inputs, or None."""
         record = self._stages().get(stage)
-        if record is None or record["digest"] != digest:
+        if record is None or record["digest"] != digest or "files" not in record:
             return None
         made = (self.path / name for name in record["files"])
         return record if all(path.exists() for path in made) else None
 
+    def begin(self, stage: str, digest: str) -> float | None:
+        """Records that a stage was begun.
+
+        Returns the seconds that it had up to its last snapshot if it had been begun
+        with these very inputs; only then are the snapshots in the folder its own.
+        """
+        record = self._stages().get(stage, {})
+        if record.get("digest") == digest:
+            return record.get("seconds", 0.0)
+        self.reached(stage, digest, 0.0)
+        return None
+
+    def reached(self, stage: str, digest: str, seconds: float) -> None:
+        """Records the seconds of a stage that goes on."""
+        self._record(stage, {"digest": digest, "seconds": seconds})
+
     def finish(self, stage: str, digest: str, files: list[str], **facts) -> dict:
         """Records a finished stage, its files (names in this folder) and facts."""
-        stages = self._stages()
-        stages[stage] = {"digest": digest, "files": files, **facts}
-        text = json.dumps(stages, indent=1)
+        return self._record(stage, {"digest": digest, "files": files, **facts})
+
+    def _record(self, stage: str, record: dict) -> dict:
+        text = json.dumps(self._stages() | {stage: record}, indent=1)
         write_text_atomic(self.path / "stages.json", text + "\n")
-        return stages[stage]
+        return record
 
     def _stages(self) -> dict:
         try:

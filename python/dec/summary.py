@@ -25,7 +25,7 @@ def summary(metrics: dict, folder: Path) -> str:
 def _scores(metrics: dict) -> str:
     rounds = f"{metrics['rounds']} rounds"
     if not metrics["converged"]:
-        rounds += ", NOT converged (see --max-rounds)"
+        rounds += ", NOT converged: more --max-rounds go on from here"
     head = f"{metrics['n']:,} rows in {metrics['k']} clusters, seed {metrics['seed']}, "
     if "acc" not in metrics:
         return head + rounds
