@@ -20,7 +20,7 @@ cdef extern from *:
     #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) \
         && !defined(__clang__)
     #define FEATURES_DISPATCHED \
-        __attribute__((target_clones("avx512f", "avx2", "default"))) void
+        __attribute__((target_clones("avx2", "default"))) void
     #else
     #define FEATURES_DISPATCHED void
     #endif
@@ -313,17 +313,19 @@ cdef void map_of_grey(double* out, Py_ssize_t count) noexcept nogil:
         out[i] = 128
 
 
-cdef Fault check_line(
-    const value_t* line, Py_ssize_t count, bint colours
+cdef dispatched check_line(
+    const value_t* line, Py_ssize_t count, long* infinite, long* no_colour
 ) noexcept nogil:
+    """Counts the values that are not finite, or too large, and those outside 0..255."""
     cdef Py_ssize_t x
-    cdef int finite = 1, colour = 1
+    cdef value_t size
+    cdef long bad = 0, outside = 0
     for x in range(count):
-        finite &= fabs(line[x]) <= LARGEST  # NaN is not
-        colour &= (line[x] >= 0) & (line[x] <= 255)
-    if not finite:
-        return NOT_FINITE
-    return NOT_A_COLOUR if colours and not colour else NONE
+        size = -line[x] if line[x] < 0 else line[x]
+        bad += 0 if size <= <value_t>LARGEST else 1  # 1 if NaN
+        outside += 0 if (line[x] >= 0) & (line[x] <= 255) else 1
+    infinite[0] += bad
+    no_colour[0] += outside
 
 
 cdef Fault read_image(
@@ -341,7 +343,7 @@ cdef Fault read_image(
     cdef value_t* above
     cdef value_t* middle
     cdef value_t* newest
-    cdef Fault fault
+    cdef long infinite = 0, no_colour = 0
     if with_hog:
         memset(s.cells, 0, (rows + 2) * (columns + 2) * ORIENTATIONS * sizeof(double))
         memset(s.groups, 0, (columns + 1) * GROUP * sizeof(double))
@@ -357,9 +359,11 @@ cdef Fault read_image(
             width, image.channels, kind, newest,
         )
         if pixel_t is not uint8_t:
-            fault = check_line(newest, line, map_rows > 0)
-            if fault != NONE:
-                return fault
+            check_line(newest, line, &infinite, &no_colour)
+            if infinite:
+                return NOT_FINITE
+            if no_colour and map_rows > 0:
+                return NOT_A_COLOUR
         if coloured:
             position = y * map_rows  # as in map_row
             while position < (y + 1) * map_rows:

@@ -22,6 +22,8 @@ from dec.kmeans import kmeans
 from dec.metrics import scores
 from dec.prototxt import data_layers
 
+_SAMPLE = 5000  # rows whose code is kept
+
 
 def target_distribution(q: np.ndarray) -> np.ndarray:
     """The targets p of the probabilities q, both n x k (the paper's equation 3).
@@ -102,7 +104,7 @@ class Clustering:
         self.net = caffe.Net(str(self.stage.net_file), caffe.TEST)
         state = self._load_state(key) or self._start(autoencoder, seed)
         while True:
-            proba = self._embed("proba")
+            code, proba = self._embed("output", "proba")
             assigned = proba.argmax(axis=1)
             self.clock.lap("embed")
             if state.number > 0:
@@ -111,6 +113,8 @@ class Clustering:
                     break
             if state.number == max_rounds:
                 break
+            if state.number & (state.number - 1) == 0:  # 0, 1, 2, 4, 8, ...
+                self._save_sample(f"round_{state.number}", code, proba)
             targets = target_distribution(proba)
             if state.number == 0:
                 # For `caffe train` by hand, which does this round from it.
@@ -121,6 +125,7 @@ class Clustering:
             state.assigned = assigned
             state.rounds.append({"round": state.number, "loss": loss})
             self._save_state(state, key)
+        self._save_sample("end", code, proba)
         self.net.save(str(self.folder / "final.caffemodel"))
         self.clock.lap("write")
         converged = bool(state.rounds) and state.rounds[-1]["changed"] < self.tol
@@ -136,7 +141,7 @@ class Clustering:
     def _start(self, autoencoder: Path, seed: int) -> State:
         """k-means centres on the autoencoder's code; writes init.caffemodel."""
         self.net.copy_from(str(autoencoder))
-        code = self._embed("output")
+        (code,) = self._embed("output")
         self.clock.lap("embed")
         centres, assigned = kmeans(code, self.k, seed)
         self.clock.lap("kmeans")
@@ -153,19 +158,33 @@ class Clustering:
         left = _left(state.rounds, self.tol)
         progress.say(f"round {state.number:3} {_line(state.rounds[-1])}{left}")
 
-    def _embed(self, top: str) -> np.ndarray:
-        """A top of the TEST net for all rows, in their order: n x its width."""
+    def _embed(self, *tops: str) -> list[np.ndarray]:
+        """Tops of the TEST net for all rows, in their order: n x their widths."""
         import caffe
 
         net = caffe.Net(str(self.stage.net_file), caffe.TEST)
         net.share_with(self.net)
-        parts, seen = [], 0
+        parts, seen = [[] for _ in tops], 0
         while seen < self.rows:
             net.forward()
-            parts.append(net.blobs[top].data.copy())
-            seen += len(parts[-1])
+            for part, top in zip(parts, tops, strict=True):
+                part.append(net.blobs[top].data.copy())
+            seen += len(parts[0][-1])
         # The last batch runs on with the first rows again.
-        return np.concatenate(parts)[: self.rows]
+        return [np.concatenate(part)[: self.rows] for part in parts]
+
+    def _save_sample(self, name: str, code: np.ndarray, proba: np.ndarray) -> None:
+        """Keeps some rows' code and probabilities, to look at how they moved."""
+        rows = np.random.default_rng(0).permutation(self.rows)[:_SAMPLE]
+        folder = self.folder / "codes"
+        folder.mkdir(exist_ok=True)
+        np.savez(
+            folder / f"{name}.npz",
+            rows=rows,
+            code=code[rows],
+            proba=proba[rows],
+            sizes=proba.sum(axis=0, dtype=np.float64),
+        )
 
     def _train(self, targets: np.ndarray, number: int) -> float:
         """One round of SGD, momentum from 0; returns its mean loss."""

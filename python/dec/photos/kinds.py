@@ -56,6 +56,7 @@ _MAGIC = [
         (rb"icns", Kind("ICNS", (".icns",))),
     ]
 ]
+ALL = list(dict.fromkeys(kind for _, kind in _MAGIC)) + [SVG]
 # Formats of photos that have no magic number of their own, or share TIFF's.
 UNREAD_SUFFIXES = (".nef", ".arw", ".dng", ".tga", ".raw", ".crw", ".pcd")
 

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import stat
 import warnings
 from pathlib import Path
@@ -123,7 +124,9 @@ def _open(file, path, max_pixels):
     Image.MAX_IMAGE_PIXELS = max_pixels
     try:
         head = file.read(kinds.HEAD)
-        size = os.fstat(file.fileno()).st_size if _is_disk(file) else len(file.getvalue())
+        size = (
+            os.fstat(file.fileno()).st_size if _is_disk(file) else len(file.getvalue())
+        )
     except OSError as error:
         raise BadPhoto(path, "unreadable", error.strerror) from error
     kind = kinds.sniff(head)
@@ -151,10 +154,6 @@ def _open(file, path, max_pixels):
     return image, kind
 
 
-def _is_disk(file):
-    return not isinstance(file, io.BytesIO)
-
-
 def _bad(error: Exception, file: BinaryIO, path: str | Path, kind: Kind) -> BadPhoto:
     """What an exception of Pillow's says about the file that it came from."""
     text = " ".join(str(error).split()) or type(error).__name__
@@ -168,7 +167,9 @@ def _bad(error: Exception, file: BinaryIO, path: str | Path, kind: Kind) -> BadP
         "too large" in text
     ):
         reason = "too-large"
-    elif isinstance(error, NotImplementedError) or "nsupported" in text:
+    elif isinstance(error, NotImplementedError) or re.search(
+        "not supported|unsupported", text, re.IGNORECASE
+    ):
         reason = "unsupported"
     else:
         file.seek(0)
