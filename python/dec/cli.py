@@ -15,6 +15,7 @@ _EXAMPLES = """examples:
   dec pretrain mnist --schedule paper
   dec cluster mnist --update-interval 40
   dec summary runs/mnist              the end of an earlier run again
+  dec assign runs/mnist digit.png     the cluster of something new
 
 Nets, learning rates and iterations are in prototxt/<experiment>/: edit them there.
 """
@@ -77,6 +78,12 @@ def _summary(options: argparse.Namespace) -> None:
     _print_summary(Run(options.folder))
 
 
+def _assign(options: argparse.Namespace) -> None:
+    from dec.assign import assign
+
+    assign(options.folder, options.files)
+
+
 def _print_summary(run) -> None:
     import json
 
@@ -103,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     def add(name: str, command, text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
         sub.set_defaults(command=command)
-        if name != "summary":
+        if name not in ("summary", "assign"):
             sub.add_argument("experiment", help="a folder of prototxt/, such as mnist")
         return sub
 
@@ -150,6 +157,15 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument(
             "--max-rounds", type=_positive, default=200, help="stop after as many (200)"
         )
+    new = add("assign", _assign, "print the clusters of new rows, as CSV")
+    new.add_argument("folder", type=Path, help="a run folder, such as runs/mnist")
+    new.add_argument(
+        "files",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="images, idx, npy, csv, or a LevelDB",
+    )
     show = add("summary", _summary, "print the summary of a finished run")
     show.add_argument("folder", type=Path, help="a run folder, such as runs/mnist")
     return parser

@@ -126,7 +126,6 @@ class Clustering:
             state.rounds.append({"round": state.number, "loss": loss})
             self._save_state(state, key)
         self._save_sample("end", code, proba)
-        self.net.save(str(self.folder / "final.caffemodel"))
         self.clock.lap("write")
         converged = bool(state.rounds) and state.rounds[-1]["changed"] < self.tol
         return Result(

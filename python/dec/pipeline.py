@@ -67,6 +67,7 @@ def run_phase2(
     ends = json.dumps([options["tol"], options["max_rounds"]])
     key = digest(state, ends, experiment.folder / "deploy.prototxt")
     made = ["final.caffemodel", "metrics.json", "assignments.csv", "deploy.prototxt"]
+    made.append("input.json")
     record = run.finished("dec", key)
     if record:
         progress.say("dec: up to date")
@@ -74,10 +75,15 @@ def run_phase2(
     database = Path(data_layers(stage.net, "TEST")[0].data_param.source)
     rows, labels = _rows_and_labels(database)
 
+    preparation = _preparation(database)
+
     def work() -> None:
         clustering = Clustering(stage, rows, labels, options["tol"])
         result = clustering.run(autoencoder, seed, options["max_rounds"], state)
+        run.begin("dec", key)  # from here on the last run's results are replaced
+        clustering.net.save(str(run.path / "final.caffemodel"))
         shutil.copy(experiment.folder / "deploy.prototxt", run.path)
+        write_text_atomic(run.path / "input.json", json.dumps(preparation) + "\n")
         _write_results(run, result, labels, seed, before)
 
     caffe_process.run(work, run.log)
@@ -133,6 +139,15 @@ def _write_results(
         lines.append(f"{i},{result.assigned[i]},{best[i]:.6f}{label}")
     write_text_atomic(run.assignments, "\n".join(lines) + "\n")
     write_text_atomic(run.metrics, json.dumps(metrics, indent=1) + "\n")
+
+
+def _preparation(database: Path) -> dict:
+    """What new rows need to be like those of the database."""
+    meta = leveldb.read_meta(database)
+    if meta is None:
+        with leveldb.open_reader(database) as reader:
+            meta = {"shape": list(reader.shape)}
+    return {name: meta[name] for name in ("shape", "scale", "image") if name in meta}
 
 
 def _rows_and_labels(database: Path) -> tuple[int, np.ndarray | None]:
