@@ -1,7 +1,7 @@
 # Every target does the set-up that it needs: Debian's packages, .venv/, Caffe.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help dec-mnist mnist-leveldb pretrain-mnist caffe test test-caffe \
+.PHONY: help dec-mnist seeds-mnist mnist-leveldb pretrain-mnist caffe test test-caffe \
         test-python lint bench bench-busy packages clean
 
 PYTHON ?= /usr/bin/python3
@@ -15,6 +15,11 @@ help:  ## this list
 
 dec-mnist: caffe  ## cluster the 70,000 MNIST digits, from nothing: the main job
 	$(DEC) run mnist $(DEC_ARGS)
+
+seeds-mnist: caffe  ## the same with seeds 1, 2, 3, and a table of them
+	@for seed in 1 2 3; do \
+	  $(DEC) run mnist --seed $$seed --run runs/mnist-seed$$seed || exit; done
+	$(DEC) table runs/mnist-seed[123]
 
 mnist-leveldb: caffe  ## get MNIST and write its LevelDBs below data/
 	$(DEC) data mnist $(DEC_ARGS)

@@ -192,3 +192,16 @@ def test_more_rows_than_a_batch_divides(project):
     result = run([DEC, "run", "blobs"], project)
     assert result.returncode == 0, result.stderr
     assert len(rows_of(project / RUN / "assignments.csv")) == 551
+
+
+def test_table_of_runs(finished):
+    result = run([DEC, "table", RUN, RUN], finished)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert len({line.count("|") for line in lines}) == 1
+    metrics = json.loads((finished / RUN / "metrics.json").read_text())
+    assert f"{metrics['acc']:.2%}" in lines[2] and "median" in lines[-1]
+
+
+def test_picture_is_drawn(finished):
+    assert (finished / RUN / "clusters.png").read_bytes().startswith(b"\x89PNG")

@@ -29,8 +29,13 @@ def main(arguments: list[str] | None = None) -> int:
     except DecError as error:
         progress.say(f"dec: error: {error}")
         return 1
+    except ModuleNotFoundError as error:
+        if error.name != "caffe":
+            raise
+        progress.say("dec: error: Caffe has not been built yet; `make caffe` does it")
+        return 1
     except KeyboardInterrupt:
-        progress.say("dec: interrupted; the same command goes on from the last stage")
+        progress.say("dec: interrupted; the same command goes on from here")
         return 130
     return 0
 
@@ -56,6 +61,7 @@ def _run(options: argparse.Namespace) -> None:
 def _train(options: argparse.Namespace, with_data: bool, with_clusters: bool) -> None:
     from dec import pipeline
     from dec.runs import Run
+    from dec.summary import summary
 
     experiment = _experiment(options)
     run = Run(options.run or Path("runs") / experiment.name)
@@ -67,29 +73,38 @@ def _train(options: argparse.Namespace, with_data: bool, with_clusters: bool) ->
     )
     if with_clusters:
         pipeline.run_phase2(experiment, run, model, seconds | phase1, vars(options))
-        _print_summary(run)
+        print(summary(_metrics(run.path), run.path))
 
 
 def _summary(options: argparse.Namespace) -> None:
-    from dec.runs import Run
+    from dec.summary import summary
 
-    if not (options.folder / "metrics.json").exists():
-        raise DecError(f"{options.folder}: there is no finished run here")
-    _print_summary(Run(options.folder))
+    print(summary(_metrics(options.folder), options.folder))
+
+
+def _table(options: argparse.Namespace) -> None:
+    from dec.summary import table
+
+    runs = {folder.name: _metrics(folder) for folder in options.folders}
+    for name, metrics in runs.items():
+        if "acc" not in metrics:
+            raise DecError(f"{name}: its data has no labels, so there are no scores")
+    print(table(runs))
+
+
+def _metrics(folder: Path) -> dict:
+    import json
+
+    try:
+        return json.loads((folder / "metrics.json").read_text())
+    except FileNotFoundError:
+        raise DecError(f"{folder}: there is no finished run here") from None
 
 
 def _assign(options: argparse.Namespace) -> None:
     from dec.assign import assign
 
     assign(options.folder, options.files)
-
-
-def _print_summary(run) -> None:
-    import json
-
-    from dec.summary import summary
-
-    print(summary(json.loads(run.metrics.read_text()), run.path))
 
 
 def _experiment(options: argparse.Namespace):
@@ -110,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     def add(name: str, command, text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
         sub.set_defaults(command=command)
-        if name not in ("summary", "assign"):
+        if name not in ("summary", "table", "assign"):
             sub.add_argument("experiment", help="a folder of prototxt/, such as mnist")
         return sub
 
@@ -168,6 +183,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     show = add("summary", _summary, "print the summary of a finished run")
     show.add_argument("folder", type=Path, help="a run folder, such as runs/mnist")
+    rows = add("table", _table, "compare finished runs, as a Markdown table")
+    rows.add_argument("folders", type=Path, nargs="+", metavar="RUN")
     return parser
 
 

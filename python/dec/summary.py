@@ -1,5 +1,6 @@
 """What a run came to, as text for the terminal."""
 
+import statistics
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,37 @@ def summary(metrics: dict, folder: Path) -> str:
         parts.append(_table(metrics))
     parts += [_times(metrics), _files(folder)]
     return "\n\n".join(parts)
+
+
+def table(runs: dict[str, dict]) -> str:
+    """One row a run, name and metrics, and their medians, as Markdown."""
+    lines = [
+        "| run | seed | AE + k-means | DEC | NMI | ARI | rounds | phase 1 | phase 2 |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, run in runs.items():
+        phase1 = sum(run["seconds"].values()) - run["seconds"]["dec"]
+        phase1 -= run["seconds"].get("data", 0)
+        rounds = f"{run['rounds']}{'' if run['converged'] else ', not converged'}"
+        lines.append(
+            f"| {name} | {run['seed']} | {run['kmeans']['acc']:.2%} | {run['acc']:.2%} "
+            f"| {run['nmi']:.4f} | {run['ari']:.4f} | {rounds} "
+            f"| {phase1:.0f} s | {run['seconds']['dec']:.0f} s |"
+        )
+    kmeans, acc, nmi, ari = (
+        statistics.median(values)
+        for values in zip(
+            *(
+                (r["kmeans"]["acc"], r["acc"], r["nmi"], r["ari"])
+                for r in runs.values()
+            ),
+            strict=True,
+        )
+    )
+    lines.append(
+        f"| median | | {kmeans:.2%} | {acc:.2%} | {nmi:.4f} | {ari:.4f} | | | |"
+    )
+    return "\n".join(lines)
 
 
 def _scores(metrics: dict) -> str:

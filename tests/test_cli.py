@@ -1,0 +1,39 @@
+"""The command line as such."""
+
+import sys
+
+import pytest
+from conftest import DEC, ROOT, run
+
+from dec.cli import main
+
+
+def test_help_has_examples():
+    result = run([DEC, "--help"], ROOT)
+    assert result.returncode == 0
+    assert "dec run mnist" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "command", ["data", "pretrain", "cluster", "run", "assign", "summary", "table"]
+)
+def test_every_command_has_help(command):
+    result = run([DEC, command, "--help"], ROOT)
+    assert result.returncode == 0 and "usage: dec " + command in result.stdout
+
+
+@pytest.mark.parametrize("words", [[], ["nothing"], ["run"], ["run", "mnist", "--no"]])
+def test_wrong_usage_exits_with_2(words):
+    result = run([DEC, *words], ROOT)
+    assert result.returncode == 2 and "usage: dec" in result.stderr
+
+
+def test_without_caffe_it_says_how_to_build_it(monkeypatch, capfd):
+    # None in sys.modules makes the import fail as if there were no such module.
+    for name in [name for name in sys.modules if name.split(".")[0] == "caffe"]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in ("dec.experiment", "dec.pipeline", "dec.prototxt"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "caffe", None)
+    assert main(["run", "mnist"]) == 1
+    assert "make caffe" in capfd.readouterr().err
