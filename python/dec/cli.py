@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         progress.say(f"dec: error: {error}")
         return 1
     except ModuleNotFoundError as error:
-        if error.name != "caffe":
+        if (error.name or "").split(".")[0] != "caffe":
             raise
         progress.say("dec: error: Caffe has not been built yet; `make caffe` does it")
         return 1
