@@ -277,12 +277,12 @@ def _line(entry: dict) -> str:
 
 
 def _left(rounds: list[dict], tol: float) -> str:
-    """A guess at the rounds left, from how fast the changes became fewer."""
-    window = 5
-    if len(rounds) <= window or not 0 < tol < rounds[-1]["changed"]:
+    """A guess at the rounds left: the changes of the last ones go on to decay."""
+    changed = np.array([entry["changed"] for entry in rounds[-10:]])
+    if len(changed) < 5 or tol <= 0 or (changed <= tol).any():
         return ""
-    past, now = rounds[-1 - window]["changed"], rounds[-1]["changed"]
-    if now >= past:
+    slope, _ = np.polyfit(np.arange(len(changed)), np.log(changed), 1)
+    if slope > -0.005:
         return ""
-    left = np.log(tol / now) / (np.log(now / past) / window)
+    left = np.log(tol / changed[-3:].mean()) / slope
     return f"  (about {max(1, round(left))} rounds left)"
