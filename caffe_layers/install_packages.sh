@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Installs the Debian packages of packages.txt that are missing. Does nothing,
-# and needs no rights, where all of them are there.
+# Installs the Debian packages that are missing, of those named or else of
+# packages.txt. Does nothing, and needs no rights, where all of them are there.
 set -euo pipefail
 cd "$(dirname "$0")"
 
+[[ $# -gt 0 ]] || set -- $(sed 's/#.*//' packages.txt)
 missing=()
-while read -r package; do
+for package; do
   if ! dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null |
       grep -qx installed; then
     missing+=("$package")
   fi
-done < <(sed 's/#.*//; /^[[:space:]]*$/d' packages.txt)
+done
 [[ ${#missing[@]} == 0 ]] && exit 0
 
 if [[ $(id -u) == 0 ]]; then

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from dec import progress
-from dec.errors import DecError
+from dec.errors import DecError, DownloadError
 
 _EXAMPLES = """examples:
   dec data mnist                      get MNIST, write its LevelDBs below data/
@@ -22,13 +22,16 @@ Nets, learning rates and iterations are in prototxt/<experiment>/: edit them the
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns the exit code (1: an error, 130: interrupted)."""
+    """Runs one command; returns its exit code.
+
+    1: an error; 2: wrong usage; 3: a download failed; 130: interrupted.
+    """
     options = _parser().parse_args(arguments)
     try:
         options.command(options)
     except DecError as error:
         progress.say(f"dec: error: {error}")
-        return 1
+        return 3 if isinstance(error, DownloadError) else 1
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] != "caffe":
             raise

