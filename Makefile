@@ -55,6 +55,7 @@ lint: .venv/.ready  ## ruff on the Python, Caffe's style on the C++
 
 bench: mnist-leveldb .venv-bench/.ready  ## our speed beside PyTorch's, as ratios
 	.venv/bin/python benchmarks/phase2_step.py
+	.venv/bin/python benchmarks/feature_pass.py
 
 bench-busy: mnist-leveldb  ## what a busy machine costs, by how threads wait
 	.venv/bin/python benchmarks/busy_machine.py
@@ -62,7 +63,7 @@ bench-busy: mnist-leveldb  ## what a busy machine costs, by how threads wait
 packages:
 	@caffe_layers/install_packages.sh
 
-.venv/.ready: pyproject.toml | packages
+.venv/.ready: pyproject.toml setup.py features/_features.pyx | packages
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --upgrade pip
 	.venv/bin/python -m pip install --quiet --editable '.[test]'
