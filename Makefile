@@ -41,9 +41,10 @@ caffe: packages .venv/.ready  ## build Caffe with our layers (CUDA=1: for GPUs t
 
 test: lint test-caffe test-python  ## all tests, with all their set-up
 
-test-caffe: packages .venv/.ready  ## Caffe's own C++ tests and our layers'
+test-caffe: packages .venv/.ready  ## Caffe's own C++ tests and our layers', and nvcc
 	@caffe_layers/build.sh --tests
 	@caffe_layers/run_tests.sh
+	@caffe_layers/compile_cuda.sh
 
 test-python: caffe  ## the Python tests
 	.venv/bin/python -m pytest
