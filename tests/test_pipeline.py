@@ -54,6 +54,7 @@ def test_metrics_hold_all_that_is_promised(finished):
     assert metrics["seconds"].keys() == stages
     assert np.sum(metrics["table"]) == ROWS
     assert metrics["converged"] and metrics["acc"] > 0.95
+    assert metrics["machine"]["threads"] >= 1 and metrics["machine"]["kernels"] != "?"
 
 
 def test_assignments_agree_with_the_metrics(finished):

@@ -40,9 +40,9 @@ def export(folder: Path, out: Path | None = None, copy: bool = False) -> None:
         _check_rows(results, meta)
     elif len(files) != results.n:
         raise DecError(
-            f"{results.database}: lists {len(files)} files; the run has {results.n} rows"
+            f"{results.database}: lists {len(files)} files; the run has {results.n} "
+            "rows"
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
     partial = partial_path(target)
     try:
         for cluster in range(results.k):

@@ -13,6 +13,7 @@ from dec.data.atomic import write_text_atomic
 from dec.errors import DecError
 from dec.experiment import Experiment, Stage
 from dec.figure import draw
+from dec.machine import machine
 from dec.metrics import columns, contingency, match
 from dec.phase1 import pretrain
 from dec.phase2 import Clustering, Result, remove_state
@@ -124,6 +125,7 @@ def _write_results(
         "seconds": {name: round(s, 1) for name, s in before.items()}
         | {"dec": round(sum(result.seconds.values()), 1)},
         "dec_seconds": phase2,
+        "machine": machine(),
         "history": result.rounds,
     }
     if labels is not None:

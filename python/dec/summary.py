@@ -88,7 +88,11 @@ def _table(metrics: dict) -> str:
 
 
 def _times(metrics: dict) -> str:
-    lines = ["Time, seconds:"]
+    on = metrics["machine"]
+    lines = [
+        f"Time, seconds ({on['processor']}, {on['threads']} threads, OpenBLAS kernels "
+        f"for {on['kernels']}):"
+    ]
     for name, seconds in metrics["seconds"].items():
         lines.append(f"  {_NAMES.get(name, name):14}{seconds:8.1f}")
     detail = ", ".join(f"{name} {s:.1f}" for name, s in metrics["dec_seconds"].items())
