@@ -13,7 +13,8 @@ def test_help_has_examples():
 
 
 @pytest.mark.parametrize(
-    "command", ["data", "pretrain", "cluster", "run", "assign", "summary", "table"]
+    "command",
+    ["data", "pretrain", "cluster", "run", "assign", "summary", "table", "report", "export"],
 )
 def test_every_command_has_help(command):
     result = run([DEC, command, "--help"], ROOT)

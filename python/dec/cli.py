@@ -16,6 +16,8 @@ _EXAMPLES = """examples:
   dec cluster mnist --update-interval 40
   dec summary runs/mnist              the end of an earlier run again
   dec assign runs/mnist digit.png     the cluster of something new
+  dec report runs/mnist               a page to look at, runs/mnist/report.html
+  dec export runs/mnist               the images in folders, one a cluster
 
 Nets, learning rates and iterations are in prototxt/<experiment>/: edit them there.
 """
@@ -110,6 +112,18 @@ def _assign(options: argparse.Namespace) -> None:
     assign(options.folder, options.files)
 
 
+def _report(options: argparse.Namespace) -> None:
+    from dec.report import report
+
+    report(options.folder)
+
+
+def _export(options: argparse.Namespace) -> None:
+    from dec.export import export
+
+    export(options.folder, options.out, options.copy)
+
+
 def _experiment(options: argparse.Namespace):
     from dec.experiment import Experiment
 
@@ -128,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     def add(name: str, command, text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
         sub.set_defaults(command=command)
-        if name not in ("summary", "table", "assign"):
+        if name in ("data", "pretrain", "cluster", "run"):
             sub.add_argument("experiment", help="a folder of prototxt/, such as mnist")
         return sub
 
@@ -186,6 +200,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     show = add("summary", _summary, "print the summary of a finished run")
     show.add_argument("folder", type=Path, help="a run folder, such as runs/mnist")
+    page = add("report", _report, "write report.html, a page about a finished run")
+    page.add_argument("folder", type=Path, help="a run folder, such as runs/mnist")
+    folders = add("export", _export, "put each image into a folder of its cluster")
+    folders.add_argument("folder", type=Path, help="a run folder, such as runs/mnist")
+    folders.add_argument(
+        "--out", type=Path, metavar="DIR", help="where to (classes/ in the run folder)"
+    )
+    folders.add_argument(
+        "--copy", action="store_true", help="copy the image files, instead of linking"
+    )
     rows = add("table", _table, "compare finished runs, as a Markdown table")
     rows.add_argument("folders", type=Path, nargs="+", metavar="RUN")
     return parser

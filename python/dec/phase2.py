@@ -7,6 +7,7 @@ targets (n x k); the rows themselves stream from the LevelDB.
 
 import json
 import os
+import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,6 +140,7 @@ class Clustering:
 
     def _start(self, autoencoder: Path, seed: int) -> State:
         """k-means centres on the autoencoder's code; writes init.caffemodel."""
+        shutil.rmtree(self.folder / "codes", ignore_errors=True)
         self.net.copy_from(str(autoencoder))
         (code,) = self._embed("output")
         self.clock.lap("embed")

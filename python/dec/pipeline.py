@@ -85,7 +85,9 @@ def run_phase2(
         clustering.net.save(str(run.path / "final.caffemodel"))
         shutil.copy(experiment.folder / "deploy.prototxt", run.path)
         write_text_atomic(run.path / "input.json", json.dumps(preparation) + "\n")
-        _write_results(run, result, labels, seed, before)
+        facts = {"seed": seed, "tol": options["tol"]}
+        facts["max_rounds"] = options["max_rounds"]
+        _write_results(run, result, labels, facts, before)
 
     caffe_process.run(work, run.log)
     metrics = json.loads(run.metrics.read_text())
@@ -109,7 +111,7 @@ def _write_results(
     run: Run,
     result: Result,
     labels: np.ndarray | None,
-    seed: int,
+    facts: dict,
     before: dict[str, float],
 ) -> None:
     n, k = result.proba.shape
@@ -117,7 +119,7 @@ def _write_results(
     metrics = {
         "n": n,
         "k": k,
-        "seed": seed,
+        **facts,
         "rounds": len(result.rounds),
         "converged": result.converged,
         "kmeans": result.kmeans,
