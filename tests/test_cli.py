@@ -12,10 +12,11 @@ def test_help_has_examples():
     assert "dec run mnist" in result.stdout
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["data", "pretrain", "cluster", "run", "assign", "summary", "table", "report", "export"],
-)
+COMMANDS = ("data", "pretrain", "cluster", "run", "assign", "summary", "table")
+COMMANDS += ("report", "export")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command):
     result = run([DEC, command, "--help"], ROOT)
     assert result.returncode == 0 and "usage: dec " + command in result.stdout
