@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dec import progress
 from dec.errors import DecError, DownloadError
+from dec.photos.cli import add_parser as add_photos
 
 _EXAMPLES = """examples:
   dec data mnist                      get MNIST, write its LevelDBs below data/
@@ -18,6 +19,7 @@ _EXAMPLES = """examples:
   dec assign runs/mnist digit.png     the cluster of something new
   dec report runs/mnist               a page to look at, runs/mnist/report.html
   dec export runs/mnist               the images in folders, one a cluster
+  dec photos --help                   fetch, check and resize photos
 
 Nets, learning rates and iterations are in prototxt/<experiment>/: edit them there.
 """
@@ -210,6 +212,7 @@ def _parser() -> argparse.ArgumentParser:
     folders.add_argument(
         "--copy", action="store_true", help="copy the image files, instead of linking"
     )
+    add_photos(commands)
     rows = add("table", _table, "compare finished runs, as a Markdown table")
     rows.add_argument("folders", type=Path, nargs="+", metavar="RUN")
     return parser
