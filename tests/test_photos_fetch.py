@@ -549,7 +549,7 @@ def test_killed_and_called_again(server, get, tmp_path):
     (tmp_path / "photos.txt").write_text("\n".join(names))
     words = ["photos.txt", "--base-url", server.url, "--out", "out", "--rate", 500]
     process = start_dec_photos("fetch", *words, "--at-once", 2, cwd=tmp_path)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while len(server.hits) < 20 and time.monotonic() < deadline:
         time.sleep(0.01)
     process.kill()
@@ -687,7 +687,7 @@ def tls(server, tmp_path, monkeypatch):
 def test_over_tls(server, get, tls):
     server.plan.update(a=after(1, stalls), b=slow, c=chunked, d=after(1, drops))
     server.plan.update(e=until_close)
-    done = get(list("abcdefghij"), base=tls, timeout=2, at_once=2)
+    done = get(list("abcdefghij"), base=tls, timeout=5, at_once=2)
     assert done.fetched == 10
     assert server.hits["a"] == 2
 

@@ -221,7 +221,7 @@ def test_killed_and_called_again(tmp_path):
     names = good_photos(tmp_path / "photos", 600)
     words = ["photos", "small", "--size", "20x12", "--jobs", 1]
     process = start_dec_photos("resize", *words, cwd=tmp_path)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not os.path.exists(f"small/{names[100]}") and time.monotonic() < deadline:
         time.sleep(0.005)
     process.kill()
