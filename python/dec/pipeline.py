@@ -23,6 +23,15 @@ from dec.runs import Run, digest
 # Who can make an experiment's LevelDBs; those of others have to be there.
 _BUILDERS = {"mnist": mnist.build_leveldbs}
 
+# What phase 2 leaves in the run folder.
+_RESULTS = (
+    "final.caffemodel",
+    "deploy.prototxt",
+    "input.json",
+    "assignments.csv",
+    "metrics.json",
+)
+
 
 def build_data(experiment: Experiment, source: Path | None) -> float:
     """Writes the experiment's LevelDBs below data/; returns the seconds it took."""
@@ -67,15 +76,11 @@ def run_phase2(
     state = stage.digest(autoencoder, _data_digest(experiment, "dec"), str(seed))
     ends = json.dumps([options["tol"], options["max_rounds"]])
     key = digest(state, ends, experiment.folder / "deploy.prototxt")
-    made = ["final.caffemodel", "metrics.json", "assignments.csv", "deploy.prototxt"]
-    made.append("input.json")
-    record = run.finished("dec", key)
-    if record:
+    if run.finished("dec", key):
         progress.say("dec: up to date")
         return json.loads(run.metrics.read_text())
     database = Path(data_layers(stage.net, "TEST")[0].data_param.source)
     rows, labels = _rows_and_labels(database)
-
     preparation = _preparation(database)
 
     def work() -> None:
@@ -91,9 +96,8 @@ def run_phase2(
 
     caffe_process.run(work, run.log)
     metrics = json.loads(run.metrics.read_text())
-    if _draw(run, database, metrics):
-        made.append(run.picture.name)
-    run.finish("dec", key, made)
+    drawn = [run.picture.name] if _draw(run, database, metrics) else []
+    run.finish("dec", key, [*_RESULTS, *drawn])
     if metrics["converged"]:
         remove_state(run.path)
     return metrics
@@ -101,7 +105,9 @@ def run_phase2(
 
 def _draw(run: Run, database: Path, metrics: dict) -> bool:
     table = np.array(metrics["table"]) if "table" in metrics else None
-    rows = np.loadtxt(run.assignments, delimiter=",", skiprows=1, usecols=(1, 2))
+    rows = np.loadtxt(
+        run.assignments, delimiter=",", skiprows=1, usecols=(1, 2), ndmin=2
+    )
     assigned, confidence = rows[:, 0].astype(int), rows[:, 1]
     order = columns(metrics)
     return draw(run.picture, database, assigned, confidence, table, order)
