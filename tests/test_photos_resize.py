@@ -261,7 +261,7 @@ def test_out_without_rights(tmp_path):
     good_photos(tmp_path / "photos", 2)
     for path in [tmp_path, *tmp_path.parents][:3]:
         path.chmod(0o777)
-    (tmp_path / "small").mkdir(mode=0o755)
+    (tmp_path / "small").mkdir(mode=0o555)
     with (
         without_rights(),
         pytest.raises(DecError, match="small/.dec-resize.*Permission denied"),
