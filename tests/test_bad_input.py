@@ -79,7 +79,7 @@ def test_the_same_mistake_reaches_the_user_of_caffe(project):
 
 
 def test_diverging_training_is_named(project):
-    edit(project, "short/stack_solver.prototxt", "base_lr: 0.2", "base_lr: 1e30")
+    edit(project, "short/stack_solver.prototxt", "base_lr: 0.02", "base_lr: 1e30")
     result = run([DEC, "run", "blobs"], project)
     assert_clear_error(result, "diverged")
 

@@ -252,7 +252,7 @@ GOOD = b"\x08\x02\x10\x01\x18\x01\x28\x07\x32\x08" + b"\0\0\x80\x3f" * 2
 
 
 def test_missing_and_foreign_folders(tmp_path):
-    with pytest.raises(DecError, match="missing.*make mnist-leveldb"):
+    with pytest.raises(DecError, match="missing.*dec data"):
         open_reader(tmp_path / "nowhere")
     photo = tmp_path / "photos" / "cat.jpg"
     photo.parent.mkdir()

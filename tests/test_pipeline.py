@@ -95,7 +95,7 @@ def test_second_call_redoes_only_what_changed(finished, tmp_path):
     assert result.stdout == (finished / "stdout.txt").read_text()
 
     solver = folder / "prototxt/blobs/short/stack_solver.prototxt"
-    solver.write_text(solver.read_text().replace("base_lr: 0.2", "base_lr: 0.1"))
+    solver.write_text(solver.read_text().replace("base_lr: 0.02", "base_lr: 0.01"))
     result = run([DEC, "run", "blobs"], folder)
     assert result.returncode == 0
     assert "layer4: up to date" in result.stderr

@@ -91,7 +91,7 @@ def test_page_of_a_real_run_has_all_parts(real):
         assert page.words.count(title) >= 2, title  # heading and link
     assert f"{metrics['acc']:.2%}" in page.words and f"{ROWS:,}" in page.words
     assert "dec run blobs --run" in page.words and "--seed 1" in page.words
-    assert "--schedule short" in page.words and "--update-interval 7" in page.words
+    assert "--pretrain short" in page.words and "--update-interval 7" in page.words
 
 
 def test_page_needs_nothing_else(real):

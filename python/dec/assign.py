@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dec import caffe_process
+from dec.assignments import word
 from dec.data.inputs import Preparation, read_rows
 from dec.errors import DecError
 
@@ -53,9 +54,7 @@ def _print_clusters(folder: Path, files: list[Path], preparation: Preparation) -
         proba = net.forward()["proba"][: len(rows)]
         clusters = proba.argmax(axis=1)
         for name, cluster, row in zip(names, clusters, proba, strict=True):
-            if any(c in name for c in ',"\n\r'):
-                name = '"' + name.replace('"', '""') + '"'
-            print(f"{name},{cluster},{row[cluster]:.6f}")
+            print(f"{word(name)},{cluster},{row[cluster]:.6f}")
     sys.stdout.flush()
 
 

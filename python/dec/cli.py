@@ -6,14 +6,19 @@ import sys
 from pathlib import Path
 
 from dec import progress
+from dec.data.cli import add_parser as add_data
 from dec.errors import DecError, DownloadError
 from dec.photos.cli import add_parser as add_photos
 
+SCHEDULES = ("short", "paper")
+
 _EXAMPLES = """examples:
   dec data mnist                      get MNIST, write its LevelDBs below data/
+  dec run npy --from rows.npy --clusters 5
   dec run mnist                       everything, from data to clusters
   dec run mnist --seed 2 --run runs/mnist-seed2
-  dec pretrain mnist --schedule paper
+  dec run mnist --pretrain short      train the autoencoder anew
+  dec pretrain mnist --schedule paper   the paper's, hours
   dec cluster mnist --update-interval 40
   dec summary runs/mnist              the end of an earlier run again
   dec assign runs/mnist digit.png     the cluster of something new
@@ -47,40 +52,73 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _data(options: argparse.Namespace) -> None:
-    from dec import pipeline
-
-    pipeline.build_data(_experiment(options), options.source)
-
-
 def _pretrain(options: argparse.Namespace) -> None:
-    _train(options, with_data=False, with_clusters=False)
+    from dec import model, pipeline
+
+    experiment = _experiment(options)
+    run = _run_folder(options, experiment)
+    weights, seconds = pipeline.run_phase1(
+        experiment, run, options.pretrain, options.device, options.seed
+    )
+    seed = [] if options.seed is None else ["--seed", str(options.seed)]
+    words = ["dec", "pretrain", experiment.name, "--schedule", options.pretrain, *seed]
+    model.write(run, weights, seconds, " ".join(words))
 
 
 def _cluster(options: argparse.Namespace) -> None:
-    _train(options, with_data=False, with_clusters=True)
+    _clusters(options, _experiment(options), {})
 
 
 def _run(options: argparse.Namespace) -> None:
-    _train(options, with_data=True, with_clusters=True)
-
-
-def _train(options: argparse.Namespace, with_data: bool, with_clusters: bool) -> None:
     from dec import pipeline
-    from dec.runs import Run
-    from dec.summary import summary
 
     experiment = _experiment(options)
-    run = Run(options.run or Path("runs") / experiment.name)
-    seconds = {}
-    if with_data:
-        seconds["data"] = pipeline.build_data(experiment, options.source)
-    model, phase1 = pipeline.run_phase1(
-        experiment, run, options.schedule, options.device, options.seed
+    seconds = pipeline.build_data(experiment, options.source)
+    run = _clusters(options, experiment, {"data": seconds})
+    if options.report:
+        from dec.report import report_once
+
+        report_once(run)
+
+
+def _clusters(options: argparse.Namespace, experiment, seconds: dict):
+    from dec import pipeline
+    from dec.summary import summary
+
+    run = _run_folder(options, experiment)
+    autoencoder, phase1 = pipeline.run_phase1(
+        experiment, run, options.pretrain, options.device, options.seed
     )
-    if with_clusters:
-        pipeline.run_phase2(experiment, run, model, seconds | phase1, vars(options))
-        print(summary(_metrics(run.path), run.path))
+    pipeline.run_phase2(experiment, run, autoencoder, seconds | phase1, vars(options))
+    print(summary(_metrics(run.path), run.path))
+    return run
+
+
+def _kmeans(options: argparse.Namespace) -> None:
+    from dec.baseline import kmeans_on_rows
+    from dec.runs import Run
+    from dec.summary import table
+
+    experiment = _experiment(options)
+    run = Run(options.run or Path("runs") / f"{experiment.name}-kmeans")
+    metrics = kmeans_on_rows(experiment, run, options.seed, options.clusters)
+    print(table({run.path.name: metrics}))
+
+
+def _run_folder(options: argparse.Namespace, experiment):
+    """The run that is named, or runs/EXPERIMENT, or runs/EXPERIMENT-SCHEDULE.
+
+    The last for a schedule that is not what the experiment starts from by default.
+    Fills in that default.
+    """
+    from dec import model
+    from dec.runs import Run
+
+    usual = str(model.shipped(experiment) or "short")
+    options.pretrain = options.pretrain or usual
+    other = options.pretrain in SCHEDULES and options.pretrain != usual
+    name = f"{experiment.name}-{options.pretrain}" if other else experiment.name
+    return Run(options.run or Path("runs") / name)
 
 
 def _summary(options: argparse.Namespace) -> None:
@@ -144,38 +182,59 @@ def _parser() -> argparse.ArgumentParser:
     def add(name: str, command, text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
         sub.set_defaults(command=command)
-        if name in ("data", "pretrain", "cluster", "run"):
+        if name in ("pretrain", "cluster", "run", "kmeans"):
             sub.add_argument("experiment", help="a folder of prototxt/, such as mnist")
         return sub
 
-    source = {
-        "metavar": "DIR",
-        "type": Path,
-        "dest": "source",
-        "help": "a folder that has the data set's files (default: download them)",
-    }
-    add("data", _data, "get a data set and write its LevelDBs").add_argument(
-        "--from", **source
-    )
+    add_data(commands)
     pretraining = add("pretrain", _pretrain, "phase 1: train the autoencoder")
     clustering = add("cluster", _cluster, "phases 1 and 2, on LevelDBs that are there")
     whole = add("run", _run, "everything: data, phase 1, phase 2, results")
-    whole.add_argument("--from", **source)
+    whole.add_argument(
+        "--from",
+        metavar="SOURCE",
+        type=Path,
+        dest="source",
+        help="the data set's file or folder (default: download it, or the LevelDBs)",
+    )
+    whole.add_argument(
+        "--report", action="store_true", help="and write report.html, as `dec report`"
+    )
     for sub in (pretraining, clustering, whole):
         sub.add_argument(
             "--run", type=Path, metavar="DIR", help="run folder (runs/EXPERIMENT)"
-        )
-        sub.add_argument(
-            "--schedule",
-            choices=("short", "paper"),
-            default="short",
-            help="phase 1's solvers, a folder of the experiment (short)",
         )
         sub.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
         sub.add_argument(
             "--seed", type=_natural, help="instead of the solvers' random_seed"
         )
+    pretraining.add_argument(
+        "--schedule",
+        choices=SCHEDULES,
+        default="short",
+        dest="pretrain",
+        help="phase 1's solvers, a folder of the experiment (short)",
+    )
     for sub in (clustering, whole):
+        sub.add_argument(
+            "--pretrain",
+            type=_pretraining,
+            metavar="short|paper|FILE",
+            help="train the autoencoder on this schedule, or start from a file of "
+            "weights, .caffemodel (default: the one in models/EXPERIMENT, or short)",
+        )
+        sub.add_argument(
+            "--clusters",
+            type=_positive,
+            metavar="K",
+            help="how many clusters, instead of num_center in dec.prototxt",
+        )
+        sub.add_argument(
+            "--solver",
+            type=Path,
+            metavar="FILE",
+            help="phase 2's solver, instead of dec_solver.prototxt",
+        )
         sub.add_argument(
             "--update-interval",
             type=_positive,
@@ -191,6 +250,12 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument(
             "--max-rounds", type=_positive, default=200, help="stop after as many (200)"
         )
+    rows = add("kmeans", _kmeans, "k-means on the rows themselves, to compare with")
+    rows.add_argument(
+        "--run", type=Path, metavar="DIR", help="run folder (runs/EXPERIMENT-kmeans)"
+    )
+    rows.add_argument("--seed", type=_natural, default=1)
+    rows.add_argument("--clusters", type=_positive, metavar="K")
     new = add("assign", _assign, "print the clusters of new rows, as CSV")
     new.add_argument("folder", type=Path, help="a run folder, such as runs/mnist")
     new.add_argument(
@@ -216,6 +281,14 @@ def _parser() -> argparse.ArgumentParser:
     rows = add("table", _table, "compare finished runs, as a Markdown table")
     rows.add_argument("folders", type=Path, nargs="+", metavar="RUN")
     return parser
+
+
+def _pretraining(text: str) -> str:
+    if text not in SCHEDULES and not text.endswith(".caffemodel"):
+        raise argparse.ArgumentTypeError(
+            f"{text} is none of {', '.join(SCHEDULES)}, FILE.caffemodel"
+        )
+    return text
 
 
 def _natural(text: str) -> int:

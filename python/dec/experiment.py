@@ -5,7 +5,8 @@ from pathlib import Path
 
 from caffe.proto import caffe_pb2
 
-from dec import prototxt
+from dec import progress, prototxt
+from dec.data import leveldb
 from dec.errors import DecError
 from dec.runs import Run, digest
 
@@ -47,6 +48,23 @@ class Experiment:
         return solvers
 
 
+def row_width(net: caffe_pb2.NetParameter, source: str) -> int:
+    """How many numbers a row has in the LevelDB that a net reads; opens it."""
+    for layer in prototxt.data_layers(net, "TRAIN"):
+        if layer.top[0] == "data":
+            with leveldb.open_reader(layer.data_param.source) as reader:
+                return reader.width
+    raise DecError(f'{source}: it has no Data layer "data" in TRAIN')
+
+
+def clusters_of(net: caffe_pb2.NetParameter, source: str) -> int:
+    """How many centres a net's clustering loss has."""
+    for layer in (*net.layer, *net.layers):
+        if layer.HasField("multi_t_loss_param"):
+            return layer.multi_t_loss_param.num_center
+    raise DecError(f"{source}: its net has no MultiTLoss layer")
+
+
 @dataclass
 class Stage:
     """One training of a run: its solver and net as they will be run.
@@ -63,12 +81,21 @@ class Stage:
 
     @classmethod
     def read(
-        cls, name: str, run: Run, solver_file: Path, device: str, seed: int | None
+        cls,
+        name: str,
+        run: Run,
+        solver_file: Path,
+        device: str,
+        seed: int | None,
+        clusters: int | None = None,
     ) -> "Stage":
+        """Raises DecError for what is missing, in the files or among LevelDBs."""
         solver = prototxt.read_solver(solver_file)
         if not solver.HasField("net"):
             raise DecError(f'{solver_file}: the field "net" is missing')
         net = prototxt.read_net(Path(solver.net))
+        for change in prototxt.fit(net, row_width(net, solver.net), clusters):
+            progress.say(f"{name}: {solver.net} is fitted to the data: {change}")
         solver.net = str(run.prototxt / f"{name}.prototxt")
         solver.snapshot_prefix = str(run.path / name)
         solver.solver_mode = caffe_pb2.SolverParameter.SolverMode.Value(device.upper())

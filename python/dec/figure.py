@@ -17,13 +17,14 @@ def draw(
     confidence: np.ndarray,
     table: np.ndarray | None,
     order: list[int],
+    classes: list[str],
 ) -> bool:
     """Draws what there is to show; False, and no file, when that is nothing.
 
     assigned, confidence: n, every row's cluster and its probability. table: classes x
-    clusters, or None without labels. order: the clusters from left to right. Samples
-    are drawn where the database says that its rows are images ("image": height, width
-    in its dec.json).
+    clusters, or None without labels. order: the clusters from left to right. classes:
+    their names. Samples are drawn where the database says that its rows are images
+    ("image": height, width in its dec.json).
     """
     size = (leveldb.read_meta(database) or {}).get("image")
     parts = (size is not None) + (table is not None)
@@ -34,7 +35,7 @@ def draw(
     if size is not None:
         _samples(axes.pop(0), database, size, assigned, confidence, order)
     if table is not None:
-        _heat_map(axes.pop(0), table, order)
+        _heat_map(axes.pop(0), table, order, classes)
     figure.savefig(path, dpi=110)
     return True
 
@@ -59,7 +60,7 @@ def _samples(axes, database, size, assigned, confidence, order) -> None:
     axes.set_title("The rows that each cluster is most certain of")
 
 
-def _heat_map(axes, table, order) -> None:
+def _heat_map(axes, table, order, classes) -> None:
     table = table[:, order]
     share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
@@ -68,7 +69,7 @@ def _heat_map(axes, table, order) -> None:
             color = "white" if share[i, j] > 0.5 else "black"
             axes.text(j, i, f"{count}", ha="center", va="center", color=color, size=8)
     axes.set_xticks(range(len(order)), [f"c{cluster}" for cluster in order])
-    axes.set_yticks(range(len(table)))
+    axes.set_yticks(range(len(table)), classes)
     axes.set_xlabel("cluster, matched to the class")
     axes.set_ylabel("class")
     axes.set_title("Rows of each class in each cluster")

@@ -1,27 +1,27 @@
 """The stages of a run in their order: data, phase 1, phase 2, results."""
 
 import json
-import shutil
 import time
 from pathlib import Path
 
 import numpy as np
+from caffe.proto import caffe_pb2
 
-from dec import caffe_process, progress
-from dec.data import leveldb, mnist
+from dec import assignments, caffe_process, model, progress
+from dec.data import leveldb, sets
 from dec.data.atomic import write_text_atomic
 from dec.errors import DecError
-from dec.experiment import Experiment, Stage
+from dec.experiment import Experiment, Stage, row_width
 from dec.figure import draw
 from dec.machine import machine
-from dec.metrics import columns, contingency, match
+from dec.metrics import class_names, columns, contingency, match
 from dec.phase1 import pretrain
 from dec.phase2 import Clustering, Result, remove_state
-from dec.prototxt import data_layers, read_net, read_solver
+from dec.prototxt import data_layers, fit, read_net, write
 from dec.runs import Run, digest
 
-# Who can make an experiment's LevelDBs; those of others have to be there.
-_BUILDERS = {"mnist": mnist.build_leveldbs}
+# What new rows need to be like those of a LevelDB, in its dec.json.
+_PREPARATION = ("shape", "scale", "image", "kind", "text", "photos")
 
 # What phase 2 leaves in the run folder.
 _RESULTS = (
@@ -36,20 +36,26 @@ _RESULTS = (
 def build_data(experiment: Experiment, source: Path | None) -> float:
     """Writes the experiment's LevelDBs below data/; returns the seconds it took."""
     start = time.monotonic()
-    builder = _BUILDERS.get(experiment.name)
-    if builder:
-        builder(Path("data"), source=source)
-    elif source:
-        raise DecError(f"{experiment.name}: its LevelDBs are not made by dec")
+    sets.build(experiment.name, source)
     return time.monotonic() - start
 
 
 def run_phase1(
-    experiment: Experiment, run: Run, schedule: str, device: str, seed: int | None
+    experiment: Experiment, run: Run, pretraining: str, device: str, seed: int | None
 ) -> tuple[Path, dict[str, float]]:
-    """Phase 1 on the LevelDBs that its prototxts name."""
+    """Phase 1 on the LevelDBs that its prototxts name.
+
+    pretraining: a schedule, or the file of weights that takes its place. Returns the
+    autoencoder's weights and the seconds of every stage.
+    """
+    weights = Path(pretraining)
+    if weights.suffix == ".caffemodel":
+        model.check(weights)
+        progress.say(f"phase 1: starts from {weights}")
+        return weights, {}
+    first = read_net(experiment.folder / "layer1.prototxt")
     return pretrain(
-        experiment, run, schedule, device, seed, _data_digest(experiment, "layer1")
+        experiment, run, pretraining, device, seed, _data_digest(experiment, first)
     )
 
 
@@ -62,20 +68,26 @@ def run_phase2(
 ) -> dict:
     """Phase 2 and its results; returns the metrics. Skips what is up to date.
 
-    before: seconds of the stages before. options: device, seed, tol, max_rounds,
-    update_interval (None: what dec_solver.prototxt says).
+    before: seconds of the stages before. options: device, seed, tol, max_rounds;
+    solver (None: dec_solver.prototxt), update_interval (None: the solver's max_iter),
+    clusters (None: the net's num_center).
     """
-    solver_file = experiment.folder / "dec_solver.prototxt"
-    stage = Stage.read("dec", run, solver_file, options["device"], options["seed"])
+    solver_file = options["solver"] or experiment.folder / "dec_solver.prototxt"
+    clusters = options["clusters"]
+    stage = Stage.read(
+        "dec", run, solver_file, options["device"], options["seed"], clusters
+    )
     if options["update_interval"] is not None:
         stage.solver.max_iter = options["update_interval"]
     stage.solver.train_state.stage.append("memory")
     del stage.solver.weights[:]  # they are the autoencoder's with k-means centres
     seed = options["seed"]
     seed = max(stage.solver.random_seed, 0) if seed is None else seed
-    state = stage.digest(autoencoder, _data_digest(experiment, "dec"), str(seed))
+    deploy = read_net(experiment.folder / "deploy.prototxt")
+    fit(deploy, row_width(stage.net, stage.source), clusters)
+    state = stage.digest(autoencoder, _data_digest(experiment, stage.net), str(seed))
     ends = json.dumps([options["tol"], options["max_rounds"]])
-    key = digest(state, ends, experiment.folder / "deploy.prototxt")
+    key = digest(state, ends, str(deploy))
     if run.finished("dec", key):
         progress.say("dec: up to date")
         return json.loads(run.metrics.read_text())
@@ -88,11 +100,22 @@ def run_phase2(
         result = clustering.run(autoencoder, seed, options["max_rounds"], state)
         run.begin("dec", key)  # from here on the last run's results are replaced
         clustering.net.save(str(run.path / "final.caffemodel"))
-        shutil.copy(experiment.folder / "deploy.prototxt", run.path)
+        write(
+            run.path / "deploy.prototxt",
+            deploy,
+            "Rows in, cluster and probabilities out. Rows are prepared as input.json "
+            "says.",
+        )
         write_text_atomic(run.path / "input.json", json.dumps(preparation) + "\n")
         facts = {"seed": seed, "tol": options["tol"]}
         facts["max_rounds"] = options["max_rounds"]
-        _write_results(run, result, labels, facts, before)
+        facts["interval"] = stage.solver.max_iter
+        facts["clusters"] = clusters
+        facts["method"] = "DEC" if _trains_code(stage.net) else "DEC without backprop"
+        facts["autoencoder"] = str(autoencoder)
+        facts["classes"] = (leveldb.read_meta(database) or {}).get("classes")
+        names = leveldb.read_names(database)
+        _write_results(run, result, labels, names, facts, before)
 
     caffe_process.run(work, run.log)
     metrics = json.loads(run.metrics.read_text())
@@ -105,18 +128,20 @@ def run_phase2(
 
 def _draw(run: Run, database: Path, metrics: dict) -> bool:
     table = np.array(metrics["table"]) if "table" in metrics else None
-    rows = np.loadtxt(
-        run.assignments, delimiter=",", skiprows=1, usecols=(1, 2), ndmin=2
-    )
-    assigned, confidence = rows[:, 0].astype(int), rows[:, 1]
+    rows = assignments.read(run.assignments)
     order = columns(metrics)
-    return draw(run.picture, database, assigned, confidence, table, order)
+    classes = class_names(metrics) if table is not None else []
+    confidence = rows["probability"]
+    return draw(
+        run.picture, database, rows["cluster"], confidence, table, order, classes
+    )
 
 
 def _write_results(
     run: Run,
     result: Result,
     labels: np.ndarray | None,
+    names: list[str] | None,
     facts: dict,
     before: dict[str, float],
 ) -> None:
@@ -143,11 +168,7 @@ def _write_results(
         metrics["table"] = table.tolist()
         metrics["cluster_of_class"] = match(table).tolist()
     best = result.proba.max(axis=1)
-    lines = ["row,cluster,probability" + (",label" if labels is not None else "")]
-    for i in range(n):
-        label = f",{labels[i]}" if labels is not None else ""
-        lines.append(f"{i},{result.assigned[i]},{best[i]:.6f}{label}")
-    write_text_atomic(run.assignments, "\n".join(lines) + "\n")
+    assignments.write(run.assignments, result.assigned, best, labels, names)
     write_text_atomic(run.metrics, json.dumps(metrics, indent=1) + "\n")
 
 
@@ -157,7 +178,18 @@ def _preparation(database: Path) -> dict:
     if meta is None:
         with leveldb.open_reader(database) as reader:
             meta = {"shape": list(reader.shape)}
-    return {name: meta[name] for name in ("shape", "scale", "image") if name in meta}
+    return {name: meta[name] for name in _PREPARATION if name in meta}
+
+
+def _trains_code(net: caffe_pb2.NetParameter) -> bool:
+    """Whether phase 2 changes the encoder, and not the centres alone."""
+    rates = [
+        rate.lr_mult
+        for layer in net.layer
+        if layer.HasField("inner_product_param")
+        for rate in layer.param
+    ]
+    return not rates or any(rates)
 
 
 def _rows_and_labels(database: Path) -> tuple[int, np.ndarray | None]:
@@ -167,15 +199,8 @@ def _rows_and_labels(database: Path) -> tuple[int, np.ndarray | None]:
     return len(labels), labels if (labels >= 0).all() else None
 
 
-def _data_digest(experiment: Experiment, name: str) -> str:
+def _data_digest(experiment: Experiment, net: caffe_pb2.NetParameter) -> str:
     """Of what the LevelDBs of a net hold, as far as it can be told quickly."""
-    folder = experiment.folder
-    solver = folder / f"{name}_solver.prototxt"
-    net = read_net(
-        Path(read_solver(solver).net)
-        if solver.exists()
-        else folder / f"{name}.prototxt"
-    )
     sources = {
         layer.data_param.source
         for phase in ("TRAIN", "TEST")
@@ -185,8 +210,8 @@ def _data_digest(experiment: Experiment, name: str) -> str:
     for source in sorted(sources):
         if not Path(source).is_dir():
             raise DecError(
-                f"{source}: there is no such LevelDB, which {experiment.folder} names. "
-                f"`dec data {experiment.name}` makes those of a known data set."
+                f"{source}: there is no such LevelDB, which {experiment.folder} names; "
+                f"`dec data {experiment.name}` makes it"
             )
         tables = sorted((p.name, p.stat().st_size) for p in Path(source).glob("*.ldb"))
         parts.append(json.dumps(leveldb.read_meta(source) or tables))

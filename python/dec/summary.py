@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dec.metrics import columns
+from dec.metrics import class_names, columns
 
+_AE = "autoencoder + k-means"
 _NAMES = {
     "data": "data",
     "stack": "autoencoder",
@@ -24,34 +25,49 @@ def summary(metrics: dict, folder: Path) -> str:
 
 
 def table(runs: dict[str, dict]) -> str:
-    """One row a run, name and metrics, and their medians, as Markdown."""
+    """One row a run, name and metrics, then the medians by method, as Markdown."""
     lines = [
-        "| run | seed | AE + k-means | DEC | NMI | ARI | rounds | phase 1 | phase 2 |",
+        "| run | method | seed | accuracy | NMI | ARI | rounds | phase 1 | phase 2 |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
+    by_method: dict[str, list[dict]] = {}
     for name, run in runs.items():
-        phase1 = sum(run["seconds"].values()) - run["seconds"]["dec"]
-        phase1 -= run["seconds"].get("data", 0)
-        rounds = f"{run['rounds']}{'' if run['converged'] else ', not converged'}"
+        method = run.get("method", "DEC")
+        by_method.setdefault(method, []).append(run)
+        lines.append(f"| {name} | {method} | {run['seed']} | {_row(run)} |")
+        # A run with another's code would tell of the same k-means again.
+        if run.get("kmeans") and method == "DEC":
+            by_method.setdefault(_AE, []).append(run["kmeans"])
+    lines += ["", "| method | seeds | accuracy | lowest | highest | NMI | ARI |"]
+    lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
+    by_acc = sorted(by_method, key=lambda m: _median(by_method[m], "acc"))
+    for method in by_acc:
+        found = by_method[method]
+        acc = [entry["acc"] for entry in found]
         lines.append(
-            f"| {name} | {run['seed']} | {run['kmeans']['acc']:.2%} | {run['acc']:.2%} "
-            f"| {run['nmi']:.4f} | {run['ari']:.4f} | {rounds} "
-            f"| {phase1:.0f} s | {run['seconds']['dec']:.0f} s |"
+            f"| {method} | {len(found)} | {_median(found, 'acc'):.2%} | {min(acc):.2%} "
+            f"| {max(acc):.2%} | {_median(found, 'nmi'):.4f} "
+            f"| {_median(found, 'ari'):.4f} |"
         )
-    kmeans, acc, nmi, ari = (
-        statistics.median(values)
-        for values in zip(
-            *(
-                (r["kmeans"]["acc"], r["acc"], r["nmi"], r["ari"])
-                for r in runs.values()
-            ),
-            strict=True,
-        )
-    )
-    lines.append(
-        f"| median | | {kmeans:.2%} | {acc:.2%} | {nmi:.4f} | {ari:.4f} | | | |"
-    )
     return "\n".join(lines)
+
+
+def _row(run: dict) -> str:
+    seconds = dict(run["seconds"])
+    phase2 = seconds.pop("dec", None) or seconds.pop("kmeans", 0)
+    seconds.pop("data", None)
+    phase1 = f"{sum(seconds.values()):.0f} s" if seconds else ""
+    rounds = f"{run['rounds']}" if "rounds" in run else ""
+    if not run.get("converged", True):
+        rounds += ", not converged"
+    return (
+        f"{run['acc']:.2%} | {run['nmi']:.4f} | {run['ari']:.4f} | {rounds} | {phase1} "
+        f"| {phase2:.0f} s"
+    )
+
+
+def _median(entries: list[dict], score: str) -> float:
+    return statistics.median(entry[score] for entry in entries)
 
 
 def _scores(metrics: dict) -> str:
@@ -63,8 +79,8 @@ def _scores(metrics: dict) -> str:
         return head + rounds
     lines = [head + rounds, "", f"{'':22}accuracy     NMI     ARI"]
     for name, row in (
-        ("autoencoder + k-means", metrics["kmeans"]),
-        ("DEC", metrics),
+        (_AE, metrics["kmeans"]),
+        (metrics.get("method", "DEC"), metrics),
     ):
         lines.append(f"{name:22}{row['acc']:8.2%}{row['nmi']:8.4f}{row['ari']:8.4f}")
     return "\n".join(lines)
@@ -75,16 +91,22 @@ def _table(metrics: dict) -> str:
     order = columns(metrics)
     width = max(6, len(str(table.max())) + 2)
     lines = ["Rows of each class (down) by cluster (across, matched to the classes):"]
+    classes = [_short(name) for name in class_names(metrics)]
+    left = max(6, *map(len, classes))
     names = "".join(f"{f'c{c}':>{width}}" for c in order)
-    lines.append(f" class |{names}  |  right")
+    lines.append(f"{'class':>{left}} |{names}  |  right")
     for i, row in enumerate(table):
         own = metrics["cluster_of_class"][i]
         right = row[own] / max(row.sum(), 1) if own >= 0 else 0.0
         cells = "".join(f"{row[c] or '.':>{width}}" for c in order)
-        lines.append(f"{i:6} |{cells}  | {right:6.1%}")
+        lines.append(f"{classes[i]:>{left}} |{cells}  | {right:6.1%}")
     total = "".join(f"{table[:, c].sum():>{width}}" for c in order)
-    lines.append(f"   all |{total}  |")
+    lines.append(f"{'all':>{left}} |{total}  |")
     return "\n".join(lines)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 24 else name[:23] + "…"
 
 
 def _times(metrics: dict) -> str:

@@ -28,10 +28,12 @@ from dec.progress import bar
 FORMAT = 1  # of the rows and of dec.json; raise it to have databases written anew
 MAX_ROWS = 100_000_000  # what keys of eight digits can count
 META_NAME = "dec.json"  # LevelDB leaves files alone whose names it does not know
+NAMES_NAME = "names.txt"
 
 _BATCH_BYTES = 4 << 20
 _OWN_FILES = re.compile(
     r"CURRENT|LOCK|LOG|LOG\.old|MANIFEST-\d+|\d+\.(ldb|sst|log|dbtmp)|dec\.json"
+    r"|names\.txt"
 )
 # Field number << 3 | wire type of Datum's fields.
 _CHANNELS, _HEIGHT, _WIDTH, _DATA, _LABEL = 0x08, 0x10, 0x18, 0x22, 0x28
@@ -47,6 +49,7 @@ def write_rows(
     rows: np.ndarray | Iterable[np.ndarray],
     labels: Sequence[int] | np.ndarray | None = None,
     meta: dict | None = None,
+    names: Iterable[str] | None = None,
 ) -> int:
     """Writes `rows` to a new LevelDB at `path`; returns how many they are.
 
@@ -55,14 +58,15 @@ def write_rows(
         (uint8) become Datum.data, other numbers float32 in Datum.float_data.
     labels: n integers (of 32 bits), or None to leave the labels out.
     meta: what else to keep in dec.json, beside `format`, `rows` and `shape`.
+    names: n names of the rows, such as file names, kept in names.txt.
 
     The database is built next to `path` and swapped in when it is complete and on
     disk, so that a kill at any moment leaves the old one or the new one.
 
     Raises DecError, with `path` as it was, for rows that are NaN, infinite, of
-    different shapes, too many or none; for labels that do not fit; when `path` is
-    a folder of other things or a database in use; when the disk is full or may not
-    be written to.
+    different shapes, too many or none; for labels or names that do not fit; when
+    `path` is a folder of other things or a database in use; when the disk is full or
+    may not be written to.
     """
     path = Path(path)
     _refuse_to_replace(path)
@@ -73,6 +77,10 @@ def write_rows(
         # LevelDB would make the folder too, but not say why when it cannot.
         partial.mkdir(parents=True)
         count, shape = _fill(partial, path.name, rows, labels)
+        if names is not None:
+            written = _write_names(partial / NAMES_NAME, names)
+            if written != count:
+                raise DecError(f"{path}: {written} names for {count} rows")
         facts = {**(meta or {}), "format": FORMAT, "rows": count, "shape": shape}
         _write_synced(partial / META_NAME, json.dumps(facts, indent=1) + "\n")
         sync_dir(partial)
@@ -95,6 +103,18 @@ def read_meta(path: str | Path) -> dict | None:
     except (OSError, ValueError):
         return None
     return meta if isinstance(meta, dict) else None
+
+
+def read_names(path: str | Path) -> list[str] | None:
+    """The names of the rows of the LevelDB at `path`, or None if they have none."""
+    path = Path(path) / NAMES_NAME
+    try:
+        with open(path, encoding="ascii") as file:
+            return [json.loads(line) for line in file]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise DecError(f"{path}: cannot be read: {error}") from None
 
 
 def open_reader(path: str | Path) -> "Reader":
@@ -192,7 +212,9 @@ class Reader:
         except plyvel.Error as error:
             raise self._damaged(_words(error)) from error
         if last is None:
-            raise self._damaged("it holds no rows")
+            said = (self.meta or {}).get("rows")
+            lost = f"; its {META_NAME} says {said}: corrupt" if said else ""
+            raise self._damaged(f"it holds no rows{lost}")
         if not re.fullmatch(rb"\d{8}", last):
             raise DecError(
                 f"{self.path}: its keys are not row numbers of eight digits "
@@ -500,6 +522,18 @@ def _opened(folder, **options):
     )
 
 
+def _write_names(path, names):
+    # As JSON, in ASCII: file names may hold line ends, and bytes that are not UTF-8.
+    written = 0
+    with open(path, "w", encoding="ascii") as file:
+        for name in names:
+            file.write(json.dumps(name) + "\n")
+            written += 1
+        file.flush()
+        os.fsync(file.fileno())
+    return written
+
+
 def _write_synced(path, text):
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
@@ -514,4 +548,4 @@ def _words(error):
 
 
 def _remedy(path):
-    return f"Delete {path} and write it again (for MNIST: make mnist-leveldb)."
+    return f"Delete {path} and write it again: `dec data --help` tells how."

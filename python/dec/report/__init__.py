@@ -18,6 +18,7 @@ from dec.report.results import Results
 from dec.report.samples import Samples
 from dec.report.scores import curves, headlines
 from dec.report.settings import settings, times
+from dec.runs import Run, digest
 
 _OWN = re.compile(
     r"(scores|loss|changed|table|best|least_certain|gradient|sizes|confidence"
@@ -45,6 +46,16 @@ def report(folder: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
     write_text_atomic(folder / "report.html", text)
     progress.say(f"report: {folder / 'report.html'}")
+
+
+def report_once(run: Run) -> None:
+    """The same, unless the run's results have had their page already."""
+    key = digest(run.metrics, run.assignments)
+    if run.finished("report", key):
+        progress.say(f"report: {run.path / 'report.html'} is up to date")
+        return
+    report(run.path)
+    run.finish("report", key, ["report.html"])
 
 
 def _parts(results: Results, figures: Figures) -> list[Section]:

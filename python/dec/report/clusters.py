@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.ticker import PercentFormatter
 
+from dec.metrics import class_names
 from dec.report.html import Html, Section, section, table, tag
 from dec.report.plotting import BLUE, GREY, GRID, INK, ORANGE, Figures, plot
 from dec.report.results import Results
@@ -18,10 +19,11 @@ def class_table(results: Results, figures: Figures) -> Section | None:
     counts = np.array(results.metrics["table"])
     own = results.metrics["cluster_of_class"]
     rows = []
+    names = class_names(results.metrics)
     for i, row in enumerate(counts):
         right = row[own[i]] / max(row.sum(), 1) if own[i] >= 0 else 0.0
         cells = [_cell(row[c], c == own[i]) for c in results.order]
-        rows.append([f"class {i}", *cells, f"{row.sum():,}", f"{right:.1%}"])
+        rows.append([_class(names[i]), *cells, f"{row.sum():,}", f"{right:.1%}"])
     sums = counts.sum(axis=0)
     rows.append(["all", *(f"{sums[c]:,}" for c in results.order), f"{results.n:,}", ""])
     head = ["", *(f"c{c}" for c in results.order), "rows", "right"]
@@ -38,6 +40,10 @@ def class_table(results: Results, figures: Figures) -> Section | None:
         table(head, rows, "Rows of each class by cluster"),
         tag("div", _heat_map(results, counts, figures), class_="one"),
     )
+
+
+def _class(name: str) -> str:
+    return f"class {name}" if name.isdigit() else name
 
 
 def _cell(count: int, is_own: bool) -> Html:
@@ -59,15 +65,16 @@ def _heat_map(results: Results, counts: np.ndarray, figures: Figures) -> Html:
                 axes.text(j, i, f"{count:,}", ha="center", va="center", color=ink,
                           size=7.5)  # fmt: skip
     _name_clusters(axes, results.order)
+    names = class_names(results.metrics)
     if classes <= _MOST_NAMES:
-        axes.set_yticks(range(classes))
+        axes.set_yticks(range(classes), names)
     axes.set_xlabel("cluster, matched to the class")
     axes.set_ylabel("class")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     matched = results.metrics["cluster_of_class"]
     alt = "Heat map of the table above. Share in its own cluster: " + ", ".join(
-        f"class {i} {share[i, results.order.index(c)]:.0%}"
+        f"{_class(names[i])} {share[i, results.order.index(c)]:.0%}"
         for i, c in enumerate(matched)
         if c >= 0
     )

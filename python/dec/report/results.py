@@ -8,7 +8,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from dec import prototxt
+from dec import assignments, prototxt
 from dec.errors import DecError
 from dec.metrics import columns
 
@@ -42,14 +42,10 @@ class Results:
         table = folder / "assignments.csv"
         try:
             metrics = json.loads(path.read_text(encoding="utf-8"))
-            with open(table, encoding="utf-8") as file:
-                names = file.readline().strip().split(",")
-                values = np.loadtxt(file, delimiter=",", ndmin=2)
+            rows = assignments.read(table)
             n, k = metrics["n"], metrics["k"]
-            columns = dict(zip(names, values.T, strict=True))
-            assigned = columns["cluster"].astype(int)
-            labels = columns.get("label")
-            whole = np.array_equal(columns["row"], np.arange(n))
+            assigned = rows["cluster"]
+            whole = np.array_equal(rows["row"], np.arange(n))
             if not whole or not ((assigned >= 0) & (assigned < k)).all():
                 raise ValueError(f"it does not hold the clusters of {n} rows")
         except (FileNotFoundError, NotADirectoryError):
@@ -63,8 +59,7 @@ class Results:
                 f"{folder}: metrics.json and assignments.csv are damaged or not of "
                 f"one run ({error}); run it again"
             ) from None
-        labels = None if labels is None else labels.astype(int)
-        return cls(folder, metrics, assigned, columns["probability"], labels)
+        return cls(folder, metrics, assigned, rows["probability"], rows.get("label"))
 
     @property
     def n(self) -> int:
@@ -88,6 +83,11 @@ class Results:
         """The class that each cluster is matched to; some may have none."""
         matched = self.metrics.get("cluster_of_class", [])
         return {cluster: i for i, cluster in enumerate(matched) if cluster >= 0}
+
+    def class_name(self, label: int) -> str:
+        """What a class is called: its number, where the data has no names."""
+        names = self.metrics.get("classes") or []
+        return str(names[label]) if 0 <= label < len(names) else str(label)
 
     def scores_after(self, rounds: int) -> dict:
         """Scores after so many rounds: those of k-means after none."""

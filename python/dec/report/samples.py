@@ -83,7 +83,8 @@ class Samples:
         for cluster, rows in chosen.items():
             size = f" · {self.results.metrics['cluster_sizes'][cluster]:,} rows"
             if cluster in self.results.class_of:
-                size = f" · matched to class {self.results.class_of[cluster]}{size}"
+                name = self.results.class_name(self.results.class_of[cluster])
+                size = f" · matched to class {name}{size}"
             title = tag("h3", f"Cluster c{cluster}", tag("span", size))
             groups.append(tag("div", title, self.strip(rows, cluster)))
         return tag("div", *groups, class_="clusters")
@@ -103,7 +104,7 @@ class Samples:
         wrong = False
         label = ""
         if results.labels is not None:
-            label = str(results.labels[row])
+            label = results.class_name(results.labels[row])
             words += f", class {label}"
             wrong = results.labels[row] != results.class_of.get(cluster, -1)
         kind = "other" if wrong else None

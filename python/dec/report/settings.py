@@ -156,8 +156,15 @@ def _command(results: Results) -> str | None:
     if not phase2:
         return None
     words = ["dec", "run", phase2.parent.name, "--run", str(results.folder)]
-    if phase1:
-        words += ["--schedule", phase1.parent.name]
+    autoencoder = Path(metrics.get("autoencoder", results.folder / "stack"))
+    if autoencoder.parent.resolve() != results.folder.resolve():
+        words += ["--pretrain", str(autoencoder)]
+    elif phase1:
+        words += ["--pretrain", phase1.parent.name]
+    if phase2.name != "dec_solver.prototxt":
+        words += ["--solver", str(phase2)]
+    if metrics.get("clusters"):
+        words += ["--clusters", str(metrics["clusters"])]
     try:
         solvers = [prototxt.read_solver(f) for f in folder.glob("*_solver.prototxt")]
         clustering = prototxt.read_solver(folder / "dec_solver.prototxt")
