@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help dec-mnist seeds-mnist mnist-leveldb pretrain-mnist dec-fashion-mnist \
         dec-reuters dec-reuters10k dec-20news dec-reuters21578 dec-text dec-npy dec-csv \
-        caffe test test-caffe test-python lint bench bench-busy prototxts packages clean
+        caffe test test-caffe test-python lint bench bench-dec bench-busy prototxts packages clean
 
 PYTHON ?= /usr/bin/python3
 DEC := .venv/bin/dec
@@ -93,7 +93,11 @@ lint: .venv/.ready  ## ruff on the Python, Caffe's style on the C++
 
 bench: mnist-leveldb .venv-bench/.ready  ## our speed beside PyTorch's, as ratios
 	.venv/bin/python benchmarks/phase2_step.py
+	.venv/bin/python benchmarks/embedding_pass.py
 	.venv/bin/python benchmarks/feature_pass.py
+
+bench-dec: mnist-leveldb .venv-bench/.ready  ## DEC whole, beside ClustPy's and PyTorch (hours)
+	.venv/bin/python benchmarks/compare/run.py
 
 bench-busy: mnist-leveldb  ## what a busy machine costs, by how threads wait
 	.venv/bin/python benchmarks/busy_machine.py
@@ -110,9 +114,10 @@ packages:
 	.venv/bin/python -m pip install --quiet --editable '.[test]'
 	@touch $@
 
-.venv-bench/.ready: | packages
+.venv-bench/.ready: Makefile | packages
 	$(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/python -m pip install --quiet numpy torch==2.13.0
+	.venv-bench/bin/python -m pip install --quiet numpy torch==2.13.0 \
+	  torchvision==0.28.0 clustpy==0.0.3
 	@touch $@
 
 clean:  ## remove what was built (not data/ and runs/)

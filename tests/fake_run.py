@@ -19,11 +19,17 @@ _SOLVER = "# As run by dec; from {file}. Edit that file, not this one.\n{text}\n
 
 
 def fake_run(
-    folder: Path, rows: np.ndarray, k: int, labelled: bool = True, **meta: object
+    root: Path,
+    rows: np.ndarray,
+    k: int,
+    labelled: bool = True,
+    names=None,
+    **meta: object,
 ) -> Path:
-    """Makes folder/runs/fake and its LevelDB of `rows`; returns the run folder.
+    """Makes root/runs/fake and its LevelDB of `rows`; returns the run folder.
 
-    The last of several clusters is empty. meta: what dec.json shall say.
+    The last of several clusters is empty. names: of the rows. meta: what dec.json
+    shall say.
     """
     rng = np.random.default_rng(5)
     n, dims = len(rows), 3
@@ -35,9 +41,9 @@ def fake_run(
     proba[:, used:] = 0
     proba = (proba / proba.sum(axis=1, keepdims=True)).astype(np.float32)
     assigned = proba.argmax(axis=1)
-    write_rows(folder / "data/fake", rows, labels if labelled else None, meta)
+    write_rows(root / "data/fake", rows, labels if labelled else None, meta, names)
 
-    run = folder / "runs/fake"
+    run = root / "runs/fake"
     (run / "codes").mkdir(parents=True)
     (run / "prototxt").mkdir()
     for name in ("round_0", "round_1", "round_2", "end"):
@@ -49,7 +55,7 @@ def fake_run(
             sizes=proba.sum(axis=0, dtype=np.float64),
         )
     (run / "prototxt/dec.prototxt").write_text(
-        _NET.format(source=json.dumps(str(folder / "data/fake")), k=k)
+        _NET.format(source=json.dumps(str(root / "data/fake")), k=k)
     )
     for stage, source in (("layer1", "short/layer1_solver"), ("dec", "dec_solver")):
         (run / f"prototxt/{stage}_solver.prototxt").write_text(

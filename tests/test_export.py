@@ -150,7 +150,8 @@ def test_files_of_the_user_are_linked_or_copied(tmp_path, copy):
     for photo in photos:
         photo.write_text(photo.name)
     rows = np.random.default_rng(1).normal(size=(12, 200)).astype(np.float32)
-    run = fake_run(tmp_path, rows, 3, files=[str(photo) for photo in photos])
+    names = [photo.name for photo in photos]
+    run = fake_run(tmp_path, rows, 3, names=names, folder=str(photos[0].parent))
     export(run, copy=copy)
     made = list((run / "classes").glob("*/*.JPG"))
     assert len(made) == 12
@@ -162,3 +163,20 @@ def test_files_of_the_user_are_linked_or_copied(tmp_path, copy):
     with pytest.raises(DecError, match="3.JPG"):
         export(run)
     assert len(list((run / "classes").glob("*/*.JPG"))) == 12
+
+
+def test_images_that_rows_were_made_of_are_in_the_database_beside(tmp_path):
+    raw = np.random.default_rng(3).integers(0, 256, (12, 3, 5, 7)).astype(np.uint8)
+    rows = np.random.default_rng(1).normal(size=(12, 200)).astype(np.float32)
+    run = fake_run(tmp_path, rows, 3, pictures="fake_img")
+    write_rows(tmp_path / "data/fake_img", raw)
+    export(run)
+    made = list((run / "classes").glob("*/*.png"))
+    assert len(made) == 12
+    for file in made:
+        row = int(file.stem.split("_row")[1])
+        with Image.open(file) as image:
+            assert np.array_equal(image, raw[row].transpose(1, 2, 0))
+    write_rows(tmp_path / "data/fake_img", raw[:11])
+    with pytest.raises(DecError, match="fake_img.*11 rows"):
+        export(run)

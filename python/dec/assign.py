@@ -9,7 +9,7 @@ import numpy as np
 
 from dec import caffe_process
 from dec.assignments import word
-from dec.data.inputs import Preparation, read_rows
+from dec.data.inputs import Reader, read_rows, reader
 from dec.errors import DecError
 
 # Always as many, the last ones filled up: so a row's numbers are the same bits
@@ -20,24 +20,25 @@ _BATCH = 1000
 def assign(folder: Path, files: list[Path]) -> None:
     """Prints name, cluster and probability of every row, as CSV.
 
-    folder: of a run. files: images, idx, npy, csv or LevelDBs, whose raw numbers are
-    prepared as the run's own were (input.json). Raises DecError for files that are
+    folder: of a run. files: what the run was trained on the like of (images,
+    idx, npy, csv, texts, photos or folders of them), prepared as its own rows were
+    (input.json); or LevelDBs. Raises DecError for files that are
     not there, of another width, or not finite.
     """
     needed = ("deploy.prototxt", "final.caffemodel", "input.json")
     missing = [name for name in needed if not (folder / name).exists()]
     if missing:
         raise DecError(f"{folder}: there is no finished run here (no {missing[0]})")
-    preparation = Preparation(json.loads((folder / "input.json").read_text()))
+    rows = reader(json.loads((folder / "input.json").read_text()))
     for path in files:
         if not path.exists():
             raise DecError(f"{path}: there is no such file")
     caffe_process.run(
-        lambda: _print_clusters(folder, files, preparation), folder / "assign.log"
+        lambda: _print_clusters(folder, files, rows), folder / "assign.log"
     )
 
 
-def _print_clusters(folder: Path, files: list[Path], preparation: Preparation) -> None:
+def _print_clusters(folder: Path, files: list[Path], reader: Reader) -> None:
     import caffe
 
     net = caffe.Net(
@@ -46,11 +47,11 @@ def _print_clusters(folder: Path, files: list[Path], preparation: Preparation) -
         weights=str(folder / "final.caffemodel"),
     )
     data = net.blobs[net.inputs[0]]
-    data.reshape(_BATCH, *preparation.shape)
+    data.reshape(_BATCH, *reader.shape)
     print("name,cluster,probability")
-    for names, rows in _batches(files, preparation):
+    for names, rows in _batches(files, reader):
         data.data[...] = 0
-        data.data[: len(rows)] = rows.reshape(-1, *preparation.shape)
+        data.data[: len(rows)] = rows.reshape(-1, *reader.shape)
         proba = net.forward()["proba"][: len(rows)]
         clusters = proba.argmax(axis=1)
         for name, cluster, row in zip(names, clusters, proba, strict=True):
@@ -59,13 +60,13 @@ def _print_clusters(folder: Path, files: list[Path], preparation: Preparation) -
 
 
 def _batches(
-    files: list[Path], preparation: Preparation
+    files: list[Path], reader: Reader
 ) -> Iterator[tuple[list[str], np.ndarray]]:
     """The rows of all files, in batches over their borders."""
     names: list[str] = []
     rows: list[np.ndarray] = []
     for path in files:
-        for more_names, more_rows in read_rows(path, preparation):
+        for more_names, more_rows in read_rows(path, reader):
             names += more_names
             rows.extend(more_rows)
             while len(rows) >= _BATCH:

@@ -6,13 +6,12 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from dec import progress
 from dec.data import leveldb
 from dec.data.atomic import partial_path, replace_dir
+from dec.data.row_images import RowImages
 from dec.errors import DecError
-from dec.report.pictures import image_shape, pixels, png
+from dec.report.pictures import png
 from dec.report.results import Results
 
 _OWN_FOLDER = re.compile(r"\d+")
@@ -24,8 +23,8 @@ def export(folder: Path, out: Path | None = None, copy: bool = False) -> None:
 
     folder: of a finished run. out: RUN/classes if None; an earlier export there is
     replaced, when the new one is complete. Rows that are images are written as PNG.
-    Where the LevelDB's dec.json lists "files" (one path a row), these are linked, or
-    copied if `copy`.
+    Where they are files (the LevelDB has names, and "folder" in dec.json), these are
+    linked, or copied if `copy`.
 
     Raises DecError where there is no finished run, its rows are neither, or `out`
     holds other things than an export.
@@ -34,22 +33,15 @@ def export(folder: Path, out: Path | None = None, copy: bool = False) -> None:
     target = folder / "classes" if out is None else out
     _refuse_to_replace(target)
     names = _names(results)
-    meta = leveldb.read_meta(results.database)
-    files = (meta or {}).get("files")
-    if files is None:
-        _check_rows(results, meta)
-    elif len(files) != results.n:
-        raise DecError(
-            f"{results.database}: lists {len(files)} files; the run has {results.n} "
-            "rows"
-        )
+    files = _files(results)
+    images = _images(results) if files is None else None
     partial = partial_path(target)
     try:
         for cluster in range(results.k):
             (partial / str(cluster)).mkdir(parents=True)
         with progress.bar(results.n, "export", " images") as bar:
-            if files is None:
-                for name, picture in zip(names, _images(results), strict=True):
+            if images:
+                for name, picture in zip(names, images.all(), strict=True):
                     (partial / f"{name}.png").write_bytes(png(picture))
                     bar.update()
             else:
@@ -76,27 +68,33 @@ def _names(results: Results) -> list[str]:
     return names
 
 
-def _check_rows(results: Results, meta: dict | None) -> None:
-    with leveldb.open_reader(results.database) as reader:
-        shape = image_shape(meta, reader.width)
-        if shape is None:
-            raise DecError(
-                f"{results.database}: its rows are {reader.width} numbers, not images "
-                f'(no "image" in {leveldb.META_NAME}), so there is nothing to export; '
-                f"the cluster of every row is in {results.folder / 'assignments.csv'}"
-            )
-        if reader.rows != results.n:
-            raise DecError(
-                f"{results.database}: has {reader.rows} rows now; the run was on "
-                f"{results.n}"
-            )
+def _files(results: Results) -> list[Path] | None:
+    """The file of every row, where the LevelDB was made of files."""
+    folder = (leveldb.read_meta(results.database) or {}).get("folder")
+    names = leveldb.read_names(results.database) if folder else None
+    if names is None:
+        return None
+    if len(names) != results.n:
+        raise DecError(
+            f"{results.database}: has {len(names)} names; the run has {results.n} rows"
+        )
+    return [Path(folder) / name for name in names]
 
 
-def _images(results: Results) -> Iterator[np.ndarray]:
-    with leveldb.open_reader(results.database) as reader:
-        shape = image_shape(reader.meta, reader.width)
-        for rows, _ in reader.batches():
-            yield from pixels(rows, reader.meta, shape)
+def _images(results: Results) -> RowImages:
+    images = RowImages.find(results.database)
+    if images is None:
+        raise DecError(
+            f"{results.database}: its rows are not images "
+            f'(no "image" in {leveldb.META_NAME}), so there is nothing to export; '
+            f"the cluster of every row is in {results.folder / 'assignments.csv'}"
+        )
+    if images.rows != results.n:
+        raise DecError(
+            f"{results.database}: has {images.rows} rows now; the run was on "
+            f"{results.n}"
+        )
+    return images
 
 
 def _place(file: Path, name: Path, copy: bool) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from dec.data import leveldb
+from dec.data.row_images import RowImages
 
 _BEST = 12  # samples a cluster
 
@@ -23,36 +23,33 @@ def draw(
 
     assigned, confidence: n, every row's cluster and its probability. table: classes x
     clusters, or None without labels. order: the clusters from left to right. classes:
-    their names. Samples are drawn where the database says that its rows are images
-    ("image": height, width in its dec.json).
+    their names. Samples are drawn where the rows are, or were made of, images.
     """
-    size = (leveldb.read_meta(database) or {}).get("image")
-    parts = (size is not None) + (table is not None)
+    images = RowImages.find(database)
+    parts = (images is not None) + (table is not None)
     if not parts:
         return False
     figure = Figure(figsize=(6.4 * parts, 0.55 * len(order) + 1), layout="constrained")
     axes = list(figure.subplots(1, parts, squeeze=False)[0])
-    if size is not None:
-        _samples(axes.pop(0), database, size, assigned, confidence, order)
+    if images:
+        _samples(axes.pop(0), images, assigned, confidence, order)
     if table is not None:
         _heat_map(axes.pop(0), table, order, classes)
     figure.savefig(path, dpi=110)
     return True
 
 
-def _samples(axes, database, size, assigned, confidence, order) -> None:
-    height, width = size
-    sheet = np.ones((len(order) * height, _BEST * width), np.float32)
-    with leveldb.open_reader(database) as reader:
-        for i, cluster in enumerate(order):
-            rows = np.flatnonzero(assigned == cluster)
-            best = rows[np.argsort(-confidence[rows], kind="stable")[:_BEST]]
-            for j, row in enumerate(best):
-                x = reader.read(row, row + 1)[0].reshape(height, width)
-                top = max(float(x.max()), 1e-9)
-                at = np.s_[i * height : (i + 1) * height, j * width : (j + 1) * width]
-                sheet[at] = 1 - x / top
-    axes.imshow(sheet, cmap="gray", vmin=0, vmax=1, aspect="equal")
+def _samples(axes, images, assigned, confidence, order) -> None:
+    height, width = images.size
+    sheet = np.full((len(order) * height, _BEST * width, 3), 255, np.uint8)
+    for i, cluster in enumerate(order):
+        rows = np.flatnonzero(assigned == cluster)
+        best = rows[np.argsort(-confidence[rows], kind="stable")[:_BEST]]
+        for j, image in enumerate(images.read(best.tolist())):
+            at = np.s_[i * height : (i + 1) * height, j * width : (j + 1) * width]
+            # Grey ones are white on black, as MNIST's: ink on paper is easier to see.
+            sheet[at] = image if image.ndim == 3 else 255 - image[..., None]
+    axes.imshow(sheet, aspect="equal")
     axes.set_yticks(
         (np.arange(len(order)) + 0.5) * height, [f"c{cluster}" for cluster in order]
     )

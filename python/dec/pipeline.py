@@ -112,7 +112,8 @@ def run_phase2(
         facts["interval"] = stage.solver.max_iter
         facts["clusters"] = clusters
         facts["method"] = "DEC" if _trains_code(stage.net) else "DEC without backprop"
-        facts["autoencoder"] = str(autoencoder)
+        if autoencoder.parent != run.path:
+            facts["autoencoder"] = str(autoencoder)
         facts["classes"] = (leveldb.read_meta(database) or {}).get("classes")
         names = leveldb.read_names(database)
         _write_results(run, result, labels, names, facts, before)

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -17,8 +18,48 @@ _IDX_SUFFIXES = (".idx", ".gz", "-ubyte", ".idx3-ubyte")
 Block = tuple[list[str], np.ndarray]
 
 
+class Reader(Protocol):
+    """Makes new rows of a user's files, as those that a run was trained on.
+
+    shape: of a row in its LevelDB, (channels, height, width).
+    """
+
+    shape: tuple[int, ...]
+
+    def read(self, path: Path) -> Iterator[Block]:
+        """Blocks of names and rows (n x d) of a file or folder; or DecError."""
+
+
+def reader(facts: dict) -> Reader:
+    """The reader for the kind of rows that a run's input.json tells of."""
+    kind = facts.get("kind", "matrix")
+    if kind == "text":
+        from dec.data.text import TextPreparation
+
+        return TextPreparation(facts)
+    if kind == "photos":
+        from dec.data.photo_rows import PhotoRows
+
+        return PhotoRows(facts)
+    return Preparation(facts)
+
+
+def read_rows(path: Path, reader: Reader) -> Iterator[Block]:
+    """Blocks of names and prepared rows of one file, folder or LevelDB.
+
+    Raises DecError, with the file's name, for what cannot be read as rows.
+    """
+    if (path / "CURRENT").exists():
+        yield from _from_leveldb(path, reader)
+        return
+    try:
+        yield from reader.read(path)
+    except OSError as error:
+        raise DecError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
 class Preparation:
-    """What was done to the rows that a run was trained on.
+    """Rows of numbers and grey images: what was done to those of a run.
 
     shape: of a row in its LevelDB, (channels, height, width). scale: by which raw
     numbers were multiplied. image: (height, width) where rows are grey images.
@@ -54,26 +95,16 @@ class Preparation:
             raise DecError(f"{name}: row {bad[0]} has NaN or infinity in it")
         return rows
 
-
-def read_rows(path: Path, preparation: Preparation) -> Iterator[Block]:
-    """Blocks of names and prepared rows of one file or LevelDB.
-
-    Raises DecError, with the file's name, for what cannot be read as rows.
-    """
-    if path.is_dir():
-        yield from _from_leveldb(path, preparation)
-        return
-    try:
+    def read(self, path: Path) -> Iterator[Block]:
+        """Blocks of names and rows of an image, idx, npy or csv."""
         kind = _kind(path)
-        raw = _READERS[kind](path, preparation)
-    except OSError as error:
-        raise DecError(f"{path}: cannot be read: {error.strerror or error}") from None
-    rows = preparation.rows(raw, str(path))
-    names = (
-        [str(path)] if kind == "image" else [f"{path}:{i}" for i in range(len(rows))]
-    )
-    for at in range(0, len(rows), _BLOCK):
-        yield names[at : at + _BLOCK], rows[at : at + _BLOCK]
+        raw = _READERS[kind](path, self)
+        rows = self.rows(raw, str(path))
+        names = [f"{path}:{i}" for i in range(len(rows))]
+        if kind == "image":
+            names = [str(path)]
+        for at in range(0, len(rows), _BLOCK):
+            yield names[at : at + _BLOCK], rows[at : at + _BLOCK]
 
 
 def _kind(path: Path) -> str:
@@ -88,18 +119,22 @@ def _kind(path: Path) -> str:
     return "image"
 
 
-def _from_leveldb(path: Path, preparation: Preparation) -> Iterator[Block]:
+def _from_leveldb(path: Path, reader: Reader) -> Iterator[Block]:
     # Its rows have been prepared when it was written.
-    with leveldb.open_reader(path) as reader:
-        if reader.width != preparation.width:
+    width = int(np.prod(reader.shape))
+    all_names = leveldb.read_names(path)
+    with leveldb.open_reader(path) as database:
+        if database.width != width:
             raise DecError(
-                f"{path}: rows of {reader.width} numbers; this run was trained on rows "
-                f"of {preparation.width}"
+                f"{path}: rows of {database.width} numbers; this run was trained on "
+                f"rows of {width}"
             )
         at = 0
-        for rows, _ in reader.batches(size=_BLOCK):
-            yield [f"{path}:{at + i}" for i in range(len(rows))], rows
-            at += len(rows)
+        for rows, _ in database.batches(size=_BLOCK):
+            end = at + len(rows)
+            names = all_names and all_names[at:end]
+            yield names or [f"{path}:{i}" for i in range(at, end)], rows
+            at = end
 
 
 def _read_npy(path: Path, _: Preparation) -> np.ndarray:

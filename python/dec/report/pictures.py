@@ -7,40 +7,13 @@ import numpy as np
 from PIL import Image
 
 from dec.data import leveldb
+from dec.data.row_images import RowImages
 from dec.errors import DecError
 
 _MOST_BARS = 64  # numbers a row; more cannot be told apart
 _BAR_SIZE = 96, 60  # about the width and the height of a row as bars
 _BLUE, _GREY = (47, 109, 179), (150, 160, 170)
 LARGEST = 128  # a picture's longer side on the page
-
-
-def image_shape(meta: dict | None, width: int) -> tuple[int, ...] | None:
-    """(height, width) or (height, width, 3) where rows of `width` numbers are images.
-
-    Raises DecError where dec.json says that they are, but of another size.
-    """
-    size = (meta or {}).get("image")
-    if size is None:
-        return None
-    try:
-        shape = tuple(int(side) for side in size)
-    except (TypeError, ValueError):
-        shape = ()
-    grey_or_rgb = len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)
-    if not grey_or_rgb or min(shape) < 1 or int(np.prod(shape)) != width:
-        raise DecError(
-            f'{leveldb.META_NAME}: "image" is {size}, which rows of {width} numbers '
-            "are not"
-        )
-    return shape
-
-
-def pixels(rows: np.ndarray, meta: dict | None, shape: tuple[int, ...]) -> np.ndarray:
-    """Rows as images of bytes: what was multiplied by "scale" is divided again."""
-    scale = float((meta or {}).get("scale") or 1)
-    values = np.clip(np.rint(rows / scale), 0, 255).astype(np.uint8)
-    return values.reshape(len(rows), *shape)
 
 
 def png(picture: np.ndarray) -> bytes:
@@ -67,21 +40,20 @@ class Pictures:
             self.why = f"The rows could not be shown: {error}"
 
     def _read(self, database: Path, numbers: list[int]) -> None:
-        with leveldb.open_reader(database) as reader:
-            shape = image_shape(reader.meta, reader.width)
-            if shape is None and reader.width > _MOST_BARS:
-                self.why = (
-                    f"A row has {reader.width:,} numbers and is no image, so rows are "
-                    "named here, not drawn."
-                )
-                return
-            parts = [reader.read(i, i + 1)[0] for i in numbers]
-            meta = reader.meta
-        values = np.concatenate(parts) if parts else np.empty((0, reader.width))
-        if shape is None:
-            self.kind, tiles = "bars", _bars(values)
+        images = RowImages.find(database)
+        if images:
+            self.kind, tiles = "image", [_fit(p) for p in images.read(numbers)]
         else:
-            self.kind, tiles = "image", [_fit(p) for p in pixels(values, meta, shape)]
+            with leveldb.open_reader(database) as reader:
+                if reader.width > _MOST_BARS:
+                    self.why = (
+                        f"A row has {reader.width:,} numbers and is no image, so rows "
+                        "are named here, not drawn."
+                    )
+                    return
+                parts = [reader.read(i, i + 1)[0] for i in numbers]
+                none = np.empty((0, reader.width))
+            self.kind, tiles = "bars", _bars(np.concatenate([none, *parts]))
         self.tiles = dict(zip(numbers, tiles, strict=True))
 
 

@@ -156,9 +156,8 @@ def _command(results: Results) -> str | None:
     if not phase2:
         return None
     words = ["dec", "run", phase2.parent.name, "--run", str(results.folder)]
-    autoencoder = Path(metrics.get("autoencoder", results.folder / "stack"))
-    if autoencoder.parent.resolve() != results.folder.resolve():
-        words += ["--pretrain", str(autoencoder)]
+    if metrics.get("autoencoder"):
+        words += ["--pretrain", metrics["autoencoder"]]
     elif phase1:
         words += ["--pretrain", phase1.parent.name]
     if phase2.name != "dec_solver.prototxt":
