@@ -1,9 +1,7 @@
 # Every target does the set-up that it needs: Debian's packages, .venv/, Caffe.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help dec-mnist seeds-mnist mnist-leveldb pretrain-mnist dec-fashion-mnist \
-        dec-reuters dec-reuters10k dec-20news dec-reuters21578 dec-text dec-npy dec-csv \
-        caffe test test-caffe test-python lint bench bench-dec bench-busy prototxts packages clean
+.PHONY: packages $(shell sed -n 's/^\([a-z0-9-]*\):.*\#\# .*/\1/p' Makefile)
 
 PYTHON ?= /usr/bin/python3
 DEC := .venv/bin/dec
@@ -63,6 +61,15 @@ dec-20news: caffe  ## 20 Newsgroups: NEWS=20news-bydate.tar.xz or folder
 
 dec-reuters21578: caffe  ## Reuters-21578: NEWS=its .tar.xz or folder
 	$(RUN) reuters21578 --from $(call need,NEWS) $(OPTIONS)
+
+stl-leveldb: caffe  ## STL-10's LevelDBs: downloaded (2.6 GB), or STL=folder
+	$(DEC) data stl $(STL)
+
+dec-stl: stl-leveldb  ## cluster STL-10's 13,000 labelled images
+	$(RUN) stl $(OPTIONS)
+
+dec-photos: caffe  ## any folder of photos: PHOTOS=folder K=clusters
+	$(RUN) photos --from $(call need,PHOTOS) --clusters $(call need,K) $(OPTIONS)
 
 dec-text: caffe  ## any folder of text files: TEXT=folder K=clusters
 	$(RUN) text --from $(call need,TEXT) --clusters $(call need,K) $(OPTIONS)

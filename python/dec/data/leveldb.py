@@ -76,7 +76,9 @@ def write_rows(
     try:
         # LevelDB would make the folder too, but not say why when it cannot.
         partial.mkdir(parents=True)
-        count, shape = _fill(partial, path.name, rows, labels)
+        known = (rows if isinstance(rows, np.ndarray) else None, labels, names)
+        total = next((len(x) for x in known if hasattr(x, "__len__")), None)
+        count, shape = _fill(partial, path.name, rows, labels, total)
         if names is not None:
             written = _write_names(partial / NAMES_NAME, names)
             if written != count:
@@ -341,11 +343,12 @@ def _encode_block(block, labels):
             yield b"".join((head, encoded[label], *payload))
 
 
-def _fill(folder, name, rows, labels):
-    """Writes all rows to a new database in `folder`; returns their count and shape."""
+def _fill(folder, name, rows, labels, total):
+    """Writes all rows to a new database in `folder`; returns their count and shape.
+
+    total: how many there will be, as far as it is known.
+    """
     count, shape = 0, None
-    known = rows if isinstance(rows, np.ndarray) else labels
-    total = None if known is None else len(known)
     with (
         _opened(folder, create_if_missing=True, error_if_exists=True) as db,
         bar(total, f"writing {name}", " rows") as shown,

@@ -54,7 +54,7 @@ def check(path: str | Path, max_pixels: int) -> Checked:
                 file = io.BytesIO(data)
             image, kind = decode(file, path, max_pixels)
             if kind is kinds.JPEG:
-                _decode_strictly(data, path)
+                decode_strictly(data, path)
     except BadPhoto as bad:
         return Checked(bad.reason, bad.detail, bad.kind, 0, 0, size, digest)
     except OSError as error:
@@ -82,7 +82,7 @@ def _wrong_suffix(path, kind):
     return f"{kind.name} under the name of {suffix}"
 
 
-def _decode_strictly(data, path):
+def decode_strictly(data, path):
     """Raises BadPhoto for the damage inside a JPEG that Pillow paints over."""
     try:
         # Grey and at an eighth: all that counts is reading every coefficient.

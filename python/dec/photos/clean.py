@@ -51,7 +51,7 @@ def clean(  # noqa: PLR0913
     if not total and expected is None and not (folder / files.REJECTED).exists():
         raise DecError(f"{printable(folder)}: no files in it")
     path = report / "cache.sqlite"
-    with files.own_folder(report, "clean"), full_disk_is_an_error(path):
+    with files.own_folder(report, "dec photos clean"), full_disk_is_an_error(path):
         files.claim_report(report, folder)
         with Cache(path) as cache:
             unseen = _check_all(folder, cache, total, max_pixels, jobs)

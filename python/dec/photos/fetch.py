@@ -106,7 +106,7 @@ def fetch(
     folder = Path(folder)
     work = folder / _WORK
     with (
-        files.own_folder(work, "fetch", remove=True),
+        files.own_folder(work, "dec photos fetch", remove=True),
         Manifest(folder / files.MANIFEST, work / "journal.csv") as book,
     ):
         run = _Run(folder, work, book, listed, base, options)

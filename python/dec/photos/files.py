@@ -125,7 +125,7 @@ def own_folder(path: Path, what: str, remove: bool = False) -> Iterator[Path]:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise DecError(
-                f"{printable(path)}: another `dec photos {what}` is at work here; "
+                f"{printable(path)}: another `{what}` is at work here; "
                 "wait for it or stop it"
             ) from None
         yield path

@@ -68,8 +68,8 @@ def resize(
     counts: Counter[str] = Counter()
     skipped: list[tuple[str, str, str]] = []
     with (
-        files.own_folder(report, "resize"),
-        files.own_folder(out / _WORK, "resize", remove=True),
+        files.own_folder(report, "dec photos resize"),
+        files.own_folder(out / _WORK, "dec photos resize", remove=True),
     ):
         work = functools.partial(_resize_one, os.fspath(folder), os.fspath(out), plan)
         names = files.walk(

@@ -53,7 +53,7 @@ def stats(
         words = f"none of its {bad:,} files can be read" if bad else "no files in it"
         raise DecError(f"{printable(folder)}: {words}")
     groups = group(sizes, tolerance)
-    with files.own_folder(report, "stats"):
+    with files.own_folder(report, "dec photos stats"):
         files.claim_report(report, folder)
         files.write_csv(
             report / "resolutions.csv", [Resolution._fields, *map(list, groups)]

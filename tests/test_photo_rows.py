@@ -1,0 +1,623 @@
+"""`dec data photos`: photos of any kind as LevelDBs, their labels, new photos alike."""
+
+import csv
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import joblib
+import numpy as np
+import pytest
+from photos_samples import (
+    NOT_UTF8,
+    REAL,
+    broken_files,
+    encoded,
+    good_photos,
+    jpeg,
+    picture,
+    small_disk,
+    without_rights,
+)
+from PIL import Image
+from test_features import twin
+
+from dec.data import leveldb, photo_labels, photo_rows
+from dec.data.image_features import Frame
+from dec.data.photo_store import Store
+from dec.data.row_images import RowImages
+from dec.data.verify import verify
+from dec.errors import DecError
+from dec.photos.load import load_rgb
+from features import crcb_map, hog
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")
+SMALL = (64, 48)
+build = functools.partial(photo_rows.build_leveldbs, size=SMALL, jobs=1)
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """What has been said since the last call, as one text."""
+    lines = []
+    monkeypatch.setattr(photo_rows, "say", lines.append)
+
+    def words():
+        text = "\n".join(lines)
+        lines.clear()
+        return text
+
+    return words
+
+
+def read(path):
+    """Rows in their shape, labels and names."""
+    with leveldb.open_reader(path) as reader:
+        rows, labels = reader.read()
+        return rows.reshape(-1, *reader.shape), labels, leveldb.read_names(path)
+
+
+def skipped(data):
+    with open(data / "photos_skipped.csv", newline="", errors="surrogateescape") as f:
+        return {row["file"]: row["reason"] for row in csv.DictReader(f)}
+
+
+def made(paths):
+    """When each database was made; opening one leaves its dec.json alone."""
+    return {n: (path / "dec.json").stat().st_mtime_ns for n, path in paths.items()}
+
+
+def formula(image):
+    """A row of a 200 x 120 image in float64: no code shared with ours."""
+    red, green, blue = image.astype(float).reshape(6, 20, 10, 20, 3).mean((1, 3)).T
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    crcb = np.stack([128 + 0.713 * (red - luma), 128 + 0.564 * (blue - luma)]).T
+    return np.concatenate([(twin(image).ravel() - 0.2) * 10, (crcb.ravel() - 128) / 10])
+
+
+def test_databases(tmp_path):
+    images = {}
+    for i in range(9):
+        name = f"{'ab'[i % 2]}/{i}.png"
+        photo = picture(i, 200, 120)
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        photo.save(tmp_path / "photos" / name)
+        images[name] = np.asarray(photo)
+    paths = photo_rows.build_leveldbs(tmp_path / "data", tmp_path / "photos", jobs=1)
+    rows, labels, names = read(paths["photos_total"])
+    assert rows.shape == (9, 4007, 1, 1)
+    assert sorted(names) == sorted(images) != names
+    for row, name in zip(rows.reshape(9, -1), names, strict=True):
+        image = images[name]
+        np.testing.assert_allclose(row, formula(image), atol=1e-5)
+        colours = crcb_map(image, (6, 10))
+        ours = [((hog(image) - 0.2) * 10).ravel(), ((colours - 128) / 10).ravel()]
+        np.testing.assert_array_equal(row, np.concatenate(ours).astype(np.float32))
+    pixels, image_labels, image_names = read(paths["photos_img"])
+    assert (image_names, image_labels.tolist()) == (names, labels.tolist())
+    shown = np.stack([images[name] for name in names]).transpose(0, 3, 1, 2)
+    np.testing.assert_array_equal(pixels, shown)
+    parts = [read(paths[name]) for name in ("photos_train", "photos_test")]
+    assert [len(part[0]) for part in parts] == [7, 2]
+    for i, whole in enumerate((rows, labels, names)):
+        np.testing.assert_array_equal(np.concatenate([p[i] for p in parts]), whole)
+    meta = leveldb.read_meta(paths["photos_total"])
+    assert (meta["kind"], meta["classes"]) == ("photos", ["a", "b"])
+    assert meta["folder"] == str(tmp_path / "photos")
+    [found] = RowImages.find(paths["photos_total"]).read([3])
+    np.testing.assert_array_equal(found, images[names[3]])
+    for path in paths.values():
+        assert not verify(path).problems
+    assert [meta["classes"][i] for i in labels] == [name[0] for name in names]
+    assert sorted(os.listdir(tmp_path / "data")) == sorted(paths)
+
+
+def test_broken_ones_are_named_and_1000_good_ones_arrive(tmp_path, said):
+    folder = tmp_path / "photos"
+    good = good_photos(folder, 1000)
+    good.append(f"b/{NOT_UTF8}")
+    (folder / good[-1]).write_bytes(jpeg(2000))
+    bad = {}
+    for i, (name, (reason, data)) in enumerate(broken_files().items()):
+        name = f"{'ab'[i % 2]}/{name}"
+        (folder / name).write_bytes(data)
+        if reason == "wrong-extension":
+            good.append(name)
+        else:
+            bad[name] = reason
+    (folder / "a/tiny.png").write_bytes(encoded(picture(1, 300, 23), "PNG"))
+    (folder / "b/gone.jpg").symlink_to("nowhere.jpg")
+    bad |= {"a/tiny.png": "too-small", "b/gone.jpg": "missing"}
+    paths = build(tmp_path / "data", folder)
+    for name in ("photos_total", "photos_img"):
+        assert sorted(read(paths[name])[2]) == sorted(good)
+    assert skipped(tmp_path / "data") == bad
+    words = said()
+    assert words.count(": skipped: ") == 10
+    assert f"{len(bad)} skipped: {len(bad) - 10} more, see " in words
+    rows, labels, names = read(paths["photos_total"])
+    assert [name[0] for name in names] == ["ab"[label] for label in labels]
+    assert np.isfinite(rows).all()
+
+
+def test_more_than_one_process_and_other_seeds(tmp_path):
+    good_photos(tmp_path / "photos", 40)
+    a, b, c = (
+        build(tmp_path / name, tmp_path / "photos", jobs=jobs, seed=seed)
+        for name, jobs, seed in [("a", 1, 1), ("b", 2, 1), ("c", 1, 2)]
+    )
+    for name in a:
+        one, two, three = (read(paths[name]) for paths in (a, b, c))
+        np.testing.assert_array_equal(one[0], two[0])
+        assert one[2] == two[2] != three[2]
+
+
+def test_another_back_end_of_joblib(tmp_path, monkeypatch):
+    good_photos(tmp_path / "photos", 80)
+    straight = build(tmp_path / "a", tmp_path / "photos")
+    threads = set()
+    read_below = photo_rows._read_below
+
+    def noted(*words):
+        threads.add(threading.current_thread())
+        return read_below(*words)
+
+    monkeypatch.setattr(photo_rows, "_read_below", noted)
+    with joblib.parallel_config(backend="threading"):
+        paths = build(tmp_path / "b", tmp_path / "photos", jobs=None)
+    assert threads and threading.main_thread() not in threads
+    for name in paths:
+        one, two = read(paths[name]), read(straight[name])
+        np.testing.assert_array_equal(one[0], two[0])
+
+
+def test_only_what_changed(tmp_path):
+    folder = tmp_path / "photos"
+    names = good_photos(folder, 6)
+    paths = build(tmp_path / "data", folder)
+    first = made(paths)
+    build(tmp_path / "data", folder)
+    assert photo_rows.build_leveldbs(tmp_path / "data") == paths
+    with leveldb.open_reader(paths["photos_total"]):  # in use, but nothing to do
+        build(tmp_path / "data", folder)
+    assert made(paths) == first
+
+    def anew(**options):
+        before = made(paths)
+        build(tmp_path / "data", folder, **options)
+        return not set(made(paths).values()) & set(before.values())
+
+    (folder / names[0]).write_bytes(b"")
+    assert anew()
+    assert skipped(tmp_path / "data") == {names[0]: "empty"}
+    (folder / names[0]).unlink()
+    assert anew()
+    assert not (tmp_path / "data/photos_skipped.csv").exists()
+    (folder / "a/new.jpg").write_bytes(jpeg(99))
+    assert anew()
+    assert "a/new.jpg" in read(paths["photos_img"])[2]
+    assert anew(size=(48, 48), fit="pad")
+    assert anew(labels="none")
+    assert anew(seed=5)
+    (paths["photos_test"] / "CURRENT").unlink()
+    build(tmp_path / "data", folder)
+    assert len(read(paths["photos_test"])[0]) == 2
+
+
+def test_databases_among_the_photos(tmp_path):
+    good_photos(tmp_path / "photos", 4)
+    paths = build(tmp_path / "photos/data", tmp_path / "photos")
+    first = made(paths)
+    build(tmp_path / "photos/data", tmp_path / "photos")
+    assert made(paths) == first
+    assert not (tmp_path / "photos/data/photos_skipped.csv").exists()
+
+
+def test_without_a_folder_and_without_databases(tmp_path):
+    with pytest.raises(DecError, match="Name the folder of photos"):
+        photo_rows.build_leveldbs(tmp_path / "data")
+
+
+def stopping_after(monkeypatch, batches):
+    """Reading ends with Ctrl-C after so many tasks; returns what was read later."""
+    ordered, asked = photo_rows.ordered, []
+
+    def some(work, tasks, jobs):
+        for i, result in enumerate(ordered(work, tasks, jobs)):
+            if i == batches:
+                raise KeyboardInterrupt
+            asked.extend(result[0])
+            yield result
+
+    monkeypatch.setattr(photo_rows, "ordered", some)
+    return asked
+
+
+def test_stopped_and_called_again(tmp_path, monkeypatch, said):
+    folder = tmp_path / "photos"
+    good_photos(folder, 100)
+    (folder / "a/empty.jpg").touch()
+    whole = build(tmp_path / "whole", folder)
+    monkeypatch.setattr(photo_rows, "_BATCH", 16)
+    monkeypatch.setattr(photo_rows, "_COMMIT", 20)  # every second task
+    with monkeypatch.context() as patch:
+        stopping_after(patch, 5)
+        with pytest.raises(KeyboardInterrupt):
+            build(tmp_path / "data", folder)
+    assert os.listdir(tmp_path / "data") == ["photos_work"]
+    asked = stopping_after(monkeypatch, None)
+    paths = build(tmp_path / "data", folder)
+    assert "64 of 101 photos have been read before" in said()
+    assert len(asked) == 101 - 64
+    for name in paths:
+        one, two = read(paths[name]), read(whole[name])
+        for a, b in zip(one, two, strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert skipped(tmp_path / "data") == {"a/empty.jpg": "empty"}
+    assert not (tmp_path / "data/photos_work").exists()
+
+
+def test_other_photos_meanwhile(tmp_path, monkeypatch):
+    folder = tmp_path / "photos"
+    good_photos(folder, 60)
+    monkeypatch.setattr(photo_rows, "_BATCH", 16)
+    monkeypatch.setattr(photo_rows, "_COMMIT", 1)
+    with monkeypatch.context() as patch:
+        stopping_after(patch, 2)
+        with pytest.raises(KeyboardInterrupt):
+            build(tmp_path / "data", folder)
+    (folder / "a/new.jpg").write_bytes(jpeg(61))
+    asked = stopping_after(monkeypatch, None)
+    build(tmp_path / "data", folder)
+    assert len(asked) == 61
+
+
+def test_killed_and_called_again(tmp_path):
+    folder = tmp_path / "photos"
+    good_photos(folder, 200)
+    code = (
+        "from dec.data import photo_rows as p; p._BATCH = p._COMMIT = 8;"
+        "p.build_leveldbs('data', 'photos', (64, 48), jobs=1)"
+    )
+    journal = tmp_path / "data/photos_work/journal.jsonl"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        if journal.exists() and len(journal.read_bytes().splitlines()) > 3:
+            break
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait(60)
+    paths = build(tmp_path / "data", folder)
+    whole = build(tmp_path / "whole", folder)
+    for name in paths:
+        one, two = read(paths[name]), read(whole[name])
+        np.testing.assert_array_equal(one[0], two[0])
+        assert one[2] == two[2]
+
+
+def test_two_at_a_time(tmp_path, monkeypatch):
+    folder = tmp_path / "photos"
+    good_photos(folder, 4)
+    read_all = photo_rows._read_all
+
+    def twice(*words):
+        with pytest.raises(DecError, match="photos_work: another .* is at work here"):
+            build(tmp_path / "data", folder)
+        read_all(*words)
+
+    monkeypatch.setattr(photo_rows, "_read_all", twice)
+    assert len(read(build(tmp_path / "data", folder)["photos_total"])[0]) == 4
+
+
+# The store
+
+
+def test_store_keeps_what_was_committed(tmp_path):
+    frame = Frame((72, 56), (4, 5))
+    assert frame.width == 5 * 7 * 13 + 40
+    width, height = frame.size
+    with Store(tmp_path / "s", "x", frame) as store:
+        image = np.arange(width * height * 3).reshape(height, width, 3) % 256
+        row = np.arange(frame.width, dtype=np.float32)
+        store.add([("a", image.astype(np.uint8), row)], [("b", "empty", "0 bytes")])
+        store.commit()
+        store.add([("c", image.astype(np.uint8), row)], [])
+    with Store(tmp_path / "s", "x", frame) as store:
+        assert (store.read, store.names) == (2, ["a"])
+        assert store.bad == [("b", "empty", "0 bytes")]
+        [images], [rows] = list(store.images()), list(store.rows(0, 1))
+        np.testing.assert_array_equal(images[0], image.transpose(2, 0, 1))
+        np.testing.assert_array_equal(rows[0], row)
+    with Store(tmp_path / "s", "another make", frame) as store:
+        assert (store.read, store.names, store.bad) == (0, [], [])
+
+
+@pytest.mark.parametrize("harm", ["half a line", "lost pixels", "nonsense"])
+def test_store_after_a_power_cut(tmp_path, harm):
+    frame = Frame(SMALL, (2, 2))
+    image, row = np.zeros((48, 64, 3), np.uint8), np.zeros(frame.width, np.float32)
+    with Store(tmp_path / "s", "x", frame) as store:
+        for name in "abc":
+            store.add([(name, image, row)], [])
+            store.commit()
+    journal, pixels = tmp_path / "s/journal.jsonl", tmp_path / "s/images.u8"
+    if harm == "lost pixels":
+        os.truncate(pixels, pixels.stat().st_size - 1)
+    elif harm == "half a line":
+        os.truncate(journal, journal.stat().st_size - 5)
+    else:
+        lines = journal.read_bytes().splitlines(keepends=True)
+        journal.write_bytes(b"".join([*lines[:-1], b"\0" * 40 + b"\n"]))
+    with Store(tmp_path / "s", "x", frame) as store:
+        assert store.names == ["a", "b"]
+        store.add([("d", image, row)], [])
+        store.commit()
+    with Store(tmp_path / "s", "x", frame) as store:
+        assert store.names == ["a", "b", "d"]
+        assert [len(block) for block in store.images()] == [3]
+
+
+# Labels
+
+AB = [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("names", "classes", "numbers"),
+    [
+        (["b/1.jpg", "a/2.jpg", "b/x/3.jpg"], ["a", "b"], [1, 0, 1]),
+        (["0/1.jpg", "1/1.jpg"], ["0", "1"], [0, 1]),
+        (["b/1.jpg", "2.jpg"], [], None),
+        (["a/1.jpg", "a/2.jpg"], [], None),
+        (["cat_1.jpg", "dog_2.png", "cat_3.jpg", "dog_x_4.jpg"], ["cat", "dog"], AB),
+        (["s/cat_1", "s/dog_2", "s/cat_3", "s/dog_4"], ["cat", "dog"], AB),
+        (["été_1", "hiver_1", "été_2", "hiver_2"], ["hiver", "été"], [1, 0, 1, 0]),
+        (["cat_1.jpg", "cat_2.jpg"], [], None),
+        (["cat_1.jpg", "dog_2.jpg", "cat_3.jpg"], [], None),
+        (["cat_1.jpg", "cat_2.jpg", "dog_1.jpg", "dog_2.jpg", "x.jpg"], [], None),
+        (["IMG_1.jpg", "IMG_2.jpg", "DSC_1.jpg", "DSC_2.jpg"], [], None),
+        (["2024_1.jpg", "2024_2.jpg", "2023_1.jpg", "2023_2.jpg"], [], None),
+    ],
+)
+def test_labels_that_are_found(names, classes, numbers):
+    found = photo_labels.find(names)
+    assert (found.classes, found.numbers) == (classes, numbers)
+
+
+def test_labels_that_are_asked_for():
+    names = ["a/cat_1.jpg", "b/dog_2.jpg"]
+    assert photo_labels.find(names, "folders").classes == ["a", "b"]
+    assert photo_labels.find(names, "names").classes == ["cat", "dog"]
+    assert photo_labels.find(names, "none").numbers is None
+    for way, words in [("names", "x.jpg is no label_name"), ("folders", "no sub-f")]:
+        with pytest.raises(DecError, match=words):
+            photo_labels.find([*names, "x.jpg"], way)
+    with pytest.raises(DecError, match="none of auto, folders"):
+        photo_labels.find(names, "colours")
+
+
+def test_labels_in_the_databases(tmp_path, said):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(8):
+        (folder / f"{['cat', 'dog'][i % 2]}_{i}.jpg").write_bytes(jpeg(i))
+    paths = build(tmp_path / "data", folder)
+    assert "labels: 2 by file names: cat 4, dog 4" in said()
+    _, labels, names = read(paths["photos_img"])
+    assert [["cat", "dog"][label] for label in labels] == [n[:3] for n in names]
+    build(tmp_path / "data", folder, labels="none")
+    assert "labels: none, as asked for" in said()
+    assert set(read(paths["photos_img"])[1]) == {-1}
+    assert "classes" not in leveldb.read_meta(paths["photos_total"])
+
+
+# What is done to photos of another shape or kind
+
+
+def test_portraits():
+    tall = np.zeros((300, 100, 3), np.uint8)
+    tall[:120] = (250, 0, 0)
+    tall[120:180] = (0, 250, 0)  # the middle, 100 x 60
+    tall[180:] = (0, 0, 250)
+    photo = Image.fromarray(tall)
+    placed = {f: Frame((200, 120), (6, 10), f).place(photo) for f in ("crop", "pad")}
+    assert {image.shape for image in placed.values()} == {(120, 200, 3)}
+    middle = placed["crop"][4:-4]
+    np.testing.assert_allclose(middle, np.full_like(middle, (0, 250, 0)), atol=12)
+    padded = placed["pad"]
+    np.testing.assert_array_equal(padded[:, 0], np.tile([100, 50, 100], (120, 1)))
+    assert padded[10, 100, 0] > 200 and padded[60, 100, 1] > 200
+    assert padded[110, 100, 2] > 200
+    squeezed = Frame((200, 120), (6, 10), "stretch").place(photo)
+    assert squeezed[24, 5, 0] > 240 and squeezed[60, 195, 1] > 200
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_photos_of_the_right_size_stay_as_they_are(fit):
+    photo = picture(3, 200, 120)
+    placed = Frame((200, 120), (6, 10), fit).place(photo)
+    np.testing.assert_array_equal(placed, np.asarray(photo))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"size": (200, 23)}, "size 200x23: .* 24x24 or more"),
+        ({"fit": "squash"}, "fit squash: none of crop"),
+    ],
+)
+def test_bad_options(tmp_path, options, words):
+    good_photos(tmp_path / "photos", 2)
+    with pytest.raises(DecError, match=words):
+        build(tmp_path / "data", tmp_path / "photos", **options)
+    assert not (tmp_path / "data").exists()
+
+
+# Bad input
+
+
+def test_folders_without_photos(tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (tmp_path / "file").write_text("x")
+    for folder, words in [
+        (empty, "empty: no files in it"),
+        (tmp_path / "nowhere", "No such file"),
+        (tmp_path / "file", "not a folder"),
+    ]:
+        with pytest.raises(DecError, match=words):
+            build(tmp_path / "data", folder)
+        assert not (tmp_path / "data").exists()
+    (empty / "page.jpg").write_text("<html>")
+    with pytest.raises(DecError, match="0 usable images"):
+        build(tmp_path / "data", empty)
+    (empty / "one.jpg").write_bytes(jpeg(1))
+    with pytest.raises(DecError, match="1 usable image: two or more are needed"):
+        build(tmp_path / "data", empty)
+    assert os.listdir(tmp_path / "data") == ["photos_skipped.csv"]
+    (empty / "two.jpg").write_bytes(jpeg(2))
+    paths = build(tmp_path / "data", empty)
+    assert [len(read(paths[f"photos_{n}"])[0]) for n in ("train", "test")] == [1, 1]
+
+
+def test_folders_without_rights(tmp_path):
+    folder = tmp_path / "photos"
+    names = good_photos(folder, 6)
+    (folder / names[0]).chmod(0)
+    (folder / "b").chmod(0)
+    (tmp_path / "data").mkdir()
+    for path in (tmp_path / "data", tmp_path, *tmp_path.parents[:3]):
+        path.chmod(path.stat().st_mode | 0o777)
+    try:
+        with without_rights():
+            paths = build(tmp_path / "data", folder)
+            assert skipped(tmp_path / "data") == {
+                "b": "unreadable",
+                names[0]: "unreadable",
+            }
+            assert sorted(read(paths["photos_total"])[2]) == [names[2], names[4]]
+        folder.chmod(0)
+        with without_rights(), pytest.raises(DecError, match="Permission denied"):
+            build(tmp_path / "data", folder)
+    finally:
+        folder.chmod(0o755)
+        (folder / "b").chmod(0o755)
+
+
+def test_one_photo_of_200_megapixels(tmp_path):
+    folder = tmp_path / "photos"
+    good_photos(folder, 3)
+    Image.new("1", (20_000, 10_000)).save(folder / "a/huge.png")
+    paths = build(tmp_path / "data", folder)
+    assert skipped(tmp_path / "data") == {"a/huge.png": "too-large"}
+    assert len(read(paths["photos_total"])[0]) == 3
+
+
+@pytest.mark.parametrize("size", ["200k", "1m"])
+def test_full_disk(tmp_path, size):
+    folder = tmp_path / "photos"
+    good_photos(folder, 60)
+    with small_disk(tmp_path / "disk", size) as disk:
+        with pytest.raises(DecError, match="disk.*cannot be written"):
+            build(disk / "data", folder)
+        assert not (disk / "data/photos_total").exists()
+        os.system(f"mount -o remount,size=64m {disk}")
+        paths = build(disk / "data", folder)
+        assert len(read(paths["photos_total"])[0]) == 60
+
+
+# New photos
+
+
+def test_new_photos_are_prepared_like_the_old_ones(tmp_path, said):
+    folder = tmp_path / "photos"
+    good_photos(folder, 30)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name, data in {
+        "a/turned.jpg": encoded(picture(50, 700, 500), exif=exif),
+        "a/large.jpg": encoded(picture(51, 1500, 900)),
+        "b/cmyk.jpg": encoded(picture(52, 90, 300).convert("CMYK")),
+        "b/grey.png": encoded(picture(53, 64, 48).convert("L"), "PNG"),
+        f"b/{NOT_UTF8}": jpeg(54),
+        "b/empty.jpg": b"",
+    }.items():
+        (folder / name).write_bytes(data)
+    for fit in ("crop", "pad"):
+        paths = build(tmp_path / "data", folder, fit=fit)
+        rows, _, names = read(paths["photos_total"])
+        facts = json.loads((paths["photos_total"] / "dec.json").read_text())
+        new = photo_rows.PhotoRows(facts)
+        assert new.shape == rows.shape[1:]
+        said()
+        got = {}
+        for some, block in new.read(folder, jobs=1):
+            assert block.dtype == np.float32
+            got.update(zip(some, block, strict=True))
+        assert f"{folder}/b/empty.jpg: empty: 0 bytes: skipped" in said()
+        assert sorted(got) == sorted(str(folder / name) for name in names)
+        for row, name in zip(rows.reshape(len(rows), -1), names, strict=True):
+            np.testing.assert_array_equal(got[str(folder / name)], row)
+            [(single, block)] = new.read(folder / name)
+            assert single == [str(folder / name)]
+            np.testing.assert_array_equal(block[0], row)
+
+
+def test_new_photos_that_cannot_be_read(tmp_path):
+    good_photos(tmp_path / "photos", 4)
+    paths = build(tmp_path / "data", tmp_path / "photos")
+    facts = leveldb.read_meta(paths["photos_total"])
+    new = photo_rows.PhotoRows(facts)
+    for name, (reason, data) in broken_files().items():
+        if reason == "wrong-extension":
+            continue
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(DecError, match=f"{name}: {reason}: "):
+            next(new.read(tmp_path / name))
+    with pytest.raises(DecError, match="nowhere.jpg: missing"):
+        next(new.read(tmp_path / "nowhere.jpg"))
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad/empty.jpg").touch()
+    with pytest.raises(DecError, match="bad: no photo in it"):
+        list(new.read(tmp_path / "bad"))
+    with pytest.raises(DecError, match="rows of 7 numbers"):
+        photo_rows.PhotoRows({**facts, "shape": [7, 1, 1]})
+
+
+def test_stl_runs_take_photos_too():
+    frame = Frame.of({"size": [96, 96], "colours": [8, 8], "fit": "crop"})
+    assert frame.width == 1428
+    facts = {"shape": [1428, 1, 1], "photos": frame.facts()}
+    path = sorted(REAL.rglob("*.jpg"))[:1]
+    if not path:
+        pytest.skip("../shared/data/photos is absent")
+    [(_, [row])] = photo_rows.PhotoRows(facts).read(path[0])
+    image = frame.place(load_rgb(path[0], at_least=(192, 192)))
+    np.testing.assert_array_equal(row, frame.rows(image[None])[0])
+
+
+# Real photos
+
+
+def test_real_photos(tmp_path, said):
+    if not REAL.exists():
+        pytest.skip("../shared/data/photos is absent")
+    classes = ["beings", "heritage", "nature"]
+    for name in classes:
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for path in sorted(REAL.rglob(f"{name}/*.jpg"))[:20]:
+            (tmp_path / "photos" / name / path.name).symlink_to(path)
+    paths = photo_rows.build_leveldbs(tmp_path / "data", tmp_path / "photos", jobs=1)
+    assert "3 by sub-folders: beings 20, heritage 20, nature 20" in said()
+    rows, labels, _ = read(paths["photos_total"])
+    assert np.bincount(labels).tolist() == [20, 20, 20]
+    # All sets are scaled so that this is about 1 (reference.md).
+    assert 0.5 < (rows.astype(np.float64) ** 2).mean() < 2
