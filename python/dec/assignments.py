@@ -1,6 +1,6 @@
 """assignments.csv: the cluster of every row of a run."""
 
-import csv
+import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -26,8 +26,8 @@ def write(
     if names is not None:
         head.append("name")
         columns.append(map(word, names))
-    lines = (",".join(map(str, row)) for row in zip(*columns, strict=True))
-    write_text_atomic(path, "\n".join([",".join(head), *lines]) + "\n")
+    lines = (",".join(map(str, row)) + "\n" for row in zip(*columns, strict=True))
+    write_text_atomic(path, itertools.chain([",".join(head) + "\n"], lines))
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -36,9 +36,12 @@ def read(path: Path) -> dict[str, np.ndarray]:
     Raises ValueError for a damaged table, OSError when it cannot be read.
     """
     with open(path, encoding="utf-8", newline="") as file:
-        rows = csv.reader(file)
-        head = [name for name in next(rows, []) if name != "name"]
-        table = np.array([row[: len(head)] for row in rows], np.float64)
+        head = file.readline().rstrip("\n").split(",")
+        head = [name for name in head if name != "name"]
+        numbers = range(len(head))
+        table = np.loadtxt(
+            file, delimiter=",", comments=None, quotechar='"', usecols=numbers, ndmin=2
+        )
     columns = dict(zip(head, table.T, strict=True))
     for name in ("row", "cluster", "label"):
         if name in columns:

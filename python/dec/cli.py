@@ -248,7 +248,7 @@ def _parser() -> argparse.ArgumentParser:
             help="stop when a smaller share of rows changed cluster (0.001)",
         )
         sub.add_argument(
-            "--max-rounds", type=_positive, default=200, help="stop after as many (200)"
+            "--max-rounds", type=_natural, default=200, help="stop after as many (200)"
         )
     rows = add("kmeans", _kmeans, "k-means on the rows themselves, to compare with")
     rows.add_argument(

@@ -96,7 +96,8 @@ def _train(stage: Stage, snapshot: int, reached: Callable[[], None]) -> None:
             if not np.isfinite(loss):
                 raise DecError(
                     f"{stage.name}: the loss is {loss} after {solver.iter} iterations: "
-                    f"training diverged. Try a smaller base_lr in {stage.source}."
+                    f"training diverged. Try a smaller base_lr in {stage.source}; rows "
+                    "with NaN in them do the same (`dec data verify` tells)."
                 )
             bar.set_postfix_str(f"loss {loss * _weight(stage):.4f}", refresh=False)
             bar.update(steps)

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from zipfile import BadZipFile
@@ -19,11 +20,13 @@ from dec import progress
 from dec.data.leveldb import write_rows
 from dec.errors import DecError
 from dec.experiment import Stage
-from dec.kmeans import kmeans
+from dec.kmeans import kmeans, rows_of_restarts
 from dec.metrics import scores
 from dec.prototxt import data_layers
 
 _SAMPLE = 5000  # rows whose code is kept
+_BLOCK = 65536  # rows whose targets are computed in one go
+_MANY = 500_000  # rows whose embedding takes long enough for a bar
 
 
 def target_distribution(q: np.ndarray) -> np.ndarray:
@@ -32,10 +35,13 @@ def target_distribution(q: np.ndarray) -> np.ndarray:
     p_ij is q_ij^2 / f_j, scaled so that every row sums to one; f_j, the size of
     cluster j, is the sum of q_ij over all rows.
     """
-    q = q.astype(np.float64)
-    size = q.sum(axis=0)
-    weight = np.divide(q * q, size, out=np.zeros_like(q), where=size > 0)
-    return (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
+    size = q.sum(axis=0, dtype=np.float64)
+    targets = np.empty_like(q, dtype=np.float32)
+    for at in range(0, len(q), _BLOCK):
+        part = q[at : at + _BLOCK].astype(np.float64)
+        weight = np.divide(part * part, size, out=np.zeros_like(part), where=size > 0)
+        targets[at : at + _BLOCK] = weight / weight.sum(axis=1, keepdims=True)
+    return targets
 
 
 @dataclass
@@ -50,6 +56,10 @@ class Clock:
         now = time.monotonic()
         self.seconds[what] = self.seconds.get(what, 0.0) + now - self._since
         self._since = now
+
+    def total(self) -> float:
+        """All of it but scoring, which clusters nothing."""
+        return sum(s for what, s in self.seconds.items() if what != "scores")
 
 
 @dataclass
@@ -103,7 +113,7 @@ class Clustering:
         self.stage.solver.weights.append(str(self.folder / "init.caffemodel"))
         self.stage.write()
         self.net = caffe.Net(str(self.stage.net_file), caffe.TEST)
-        state = self._load_state(key) or self._start(autoencoder, seed)
+        state = self._load_state(key, max_rounds) or self._start(autoencoder, seed)
         while True:
             code, proba = self._embed("output", "proba")
             assigned = proba.argmax(axis=1)
@@ -126,6 +136,7 @@ class Clustering:
             state.assigned = assigned
             state.rounds.append({"round": state.number, "loss": loss})
             self._save_state(state, key)
+            del code, proba, targets  # before there are others
         self._save_sample("end", code, proba)
         self.clock.lap("write")
         converged = bool(state.rounds) and state.rounds[-1]["changed"] < self.tol
@@ -143,36 +154,99 @@ class Clustering:
         shutil.rmtree(self.folder / "codes", ignore_errors=True)
         self.net.copy_from(str(autoencoder))
         (code,) = self._embed("output")
+        self._check_finite(code)
+        self._check_different(code)
         self.clock.lap("embed")
         centres, assigned = kmeans(code, self.k, seed)
         self.clock.lap("kmeans")
+        seconds = round(self.clock.total(), 2)
         self.net.params["loss"][0].data[...] = centres.T
         self.net.save(str(self.folder / "init.caffemodel"))
-        first = self._scores(assigned)
-        progress.say("k-means   " + _line(first))
         self.clock.lap("write")
+        first = {**self._scores(assigned), "seconds": seconds}
+        self.clock.lap("scores")
+        if rows_of_restarts(self.rows) < self.rows:
+            first["restarts_on"] = rows_of_restarts(self.rows)
+        progress.say("k-means   " + _line(first))
         return State(first=first)
 
     def _report(self, state: State, assigned: np.ndarray) -> None:
         changed = float(np.mean(assigned != state.assigned))
-        state.rounds[-1].update(changed=changed, **self._scores(assigned))
+        seconds = round(self.clock.total(), 2)
+        scores = self._scores(assigned)
+        state.rounds[-1].update(changed=changed, seconds=seconds, **scores)
+        self.clock.lap("scores")
         left = _left(state.rounds, self.tol)
         progress.say(f"round {state.number:3} {_line(state.rounds[-1])}{left}")
 
     def _embed(self, *tops: str) -> list[np.ndarray]:
-        """Tops of the TEST net for all rows, in their order: n x their widths."""
+        """Tops of the TEST net for all rows, in their order: n x their widths.
+
+        The net is run up to the last of them.
+        """
+        net = self._test_net()
+        (*_, end) = (name for name, made in net.top_names.items() if tops[-1] in made)
+        whole = [
+            np.empty((self.rows, *net.blobs[top].shape[1:]), np.float32) for top in tops
+        ]
+        batch = net.blobs[tops[0]].shape[0]
+        for at in self._steps(batch):
+            net.forward(end=end)
+            for array, top in zip(whole, tops, strict=True):
+                part = array[at : at + batch]
+                # The last batch runs on with the first rows again.
+                part[...] = net.blobs[top].data[: len(part)]
+        return whole
+
+    def _test_net(self):
+        """A TEST net with the present weights, at the first row."""
         import caffe
 
         net = caffe.Net(str(self.stage.net_file), caffe.TEST)
         net.share_with(self.net)
-        parts, seen = [[] for _ in tops], 0
-        while seen < self.rows:
-            net.forward()
-            for part, top in zip(parts, tops, strict=True):
-                part.append(net.blobs[top].data.copy())
-            seen += len(parts[0][-1])
-        # The last batch runs on with the first rows again.
-        return [np.concatenate(part)[: self.rows] for part in parts]
+        return net
+
+    def _steps(self, batch: int) -> Iterator[int]:
+        """The first row of every batch; shows a bar where it takes long."""
+        starts = range(0, self.rows, batch)
+        if self.rows < _MANY:
+            yield from starts
+            return
+        with progress.bar(self.rows, "embed", " rows") as bar:
+            for at in starts:
+                yield at
+                bar.update(min(batch, self.rows - at))
+
+    def _check_finite(self, code: np.ndarray) -> None:
+        """DecError that tells a row with NaN in it from weights with NaN in them."""
+        bad = np.flatnonzero(~np.isfinite(code).all(axis=1))
+        if not len(bad):
+            return
+        layer = data_layers(self.stage.net, "TEST")[0]
+        net = self._test_net()
+        batch = net.blobs[layer.top[0]].shape[0]
+        for _ in range(bad[0] // batch + 1):
+            net.forward(end=layer.name)
+        row = net.blobs[layer.top[0]].data[bad[0] % batch]
+        source = layer.data_param.source
+        if not np.isfinite(row).all():
+            raise DecError(
+                f"{source}: row {bad[0]} has NaN or infinity in it; "
+                f"`dec data verify {source}` shows all such rows"
+            )
+        raise DecError(
+            f"the autoencoder's code of row {bad[0]} is NaN or infinite: phase 1 "
+            "diverged; a smaller base_lr in its solvers helps"
+        )
+
+    def _check_different(self, code: np.ndarray) -> None:
+        """DecError where rows have one code; rounding depends on a row's place."""
+        if self.k > 1 and np.ptp(code, axis=0).max() <= 1e-5 * np.abs(code).max():
+            raise DecError(
+                f"all rows have the same code, which cannot make {self.k} clusters: "
+                "either the rows are equal (`dec data verify` tells) or phase 1 has "
+                "learned nothing"
+            )
 
     def _save_sample(self, name: str, code: np.ndarray, proba: np.ndarray) -> None:
         """Keeps some rows' code and probabilities, to look at how they moved."""
@@ -225,8 +299,8 @@ class Clustering:
                 old.unlink()
         self.clock.lap("write")
 
-    def _load_state(self, key: str) -> State | None:
-        """The state on disk and its weights, if it belongs to this very run."""
+    def _load_state(self, key: str, max_rounds: int) -> State | None:
+        """The state on disk and its weights, if this very run comes by it."""
         try:
             with np.load(self.folder / "dec_state.npz") as file:
                 facts = json.loads(str(file["facts"]))
@@ -236,6 +310,8 @@ class Clustering:
         if facts.pop("key") != key:
             return None
         vars(state).update(facts)
+        if state.number > max_rounds:
+            return None
         model = self.folder / f"dec_round_{state.number}.caffemodel"
         if not model.exists():
             return None

@@ -21,7 +21,7 @@ from dec.prototxt import data_layers, fit, read_net, write
 from dec.runs import Run, digest
 
 # What new rows need to be like those of a LevelDB, in its dec.json.
-_PREPARATION = ("shape", "scale", "image", "kind", "text", "photos")
+_PREPARATION = ("shape", "scale", "image", "kind", "text", "photos", "matrix")
 
 # What phase 2 leaves in the run folder.
 _RESULTS = (

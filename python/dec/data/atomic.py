@@ -10,6 +10,7 @@ import errno
 import os
 import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from dec.errors import DecError
@@ -69,8 +70,8 @@ def replace_dir(new: str | Path, target: str | Path) -> None:
         raise DecError(f"{target}: cannot be replaced: {error.strerror}") from error
 
 
-def write_text_atomic(path: str | Path, text: str) -> None:
-    """Writes `text` (UTF-8) to the file `path`, whole or not at all.
+def write_text_atomic(path: str | Path, text: str | Iterable[str]) -> None:
+    """Writes `text`, or its parts (UTF-8), to the file `path`, whole or not at all.
 
     Raises DecError, with the old file untouched, when the disk is full or the
     folder is missing or may not be written to.
@@ -79,7 +80,7 @@ def write_text_atomic(path: str | Path, text: str) -> None:
         new = partial_path(path)
         try:
             with open(new, "w", encoding="utf-8") as file:
-                file.write(text)
+                file.writelines([text] if isinstance(text, str) else text)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(new, os.path.realpath(path))

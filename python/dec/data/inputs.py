@@ -32,7 +32,7 @@ class Reader(Protocol):
 
 def reader(facts: dict) -> Reader:
     """The reader for the kind of rows that a run's input.json tells of."""
-    kind = facts.get("kind", "matrix")
+    kind = facts.get("kind")
     if kind == "text":
         from dec.data.text import TextPreparation
 
@@ -41,6 +41,10 @@ def reader(facts: dict) -> Reader:
         from dec.data.photo_rows import PhotoRows
 
         return PhotoRows(facts)
+    if kind == "matrix":
+        from dec.data.matrix import MatrixRows
+
+        return MatrixRows(facts)
     return Preparation(facts)
 
 

@@ -91,7 +91,7 @@ def write_rows(
     except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
         if isinstance(error, plyvel.Error):
-            raise DecError(f"{path}: cannot be written: {_words(error)}") from error
+            raise DecError(f"{path}: cannot be written: {words_of(error)}") from error
         if isinstance(error, OSError):
             raise DecError(f"{path}: cannot be written: {error.strerror}") from error
         raise
@@ -138,7 +138,7 @@ class Reader:
     def __init__(self, path: str | Path):
         self.path = Path(path)
         self.meta = read_meta(path)
-        self._db = _open(self.path)
+        self._db = open_database(self.path)
         try:
             self.rows = self._count()
             _, first = next(self._items(0, 1), (None, None))
@@ -206,13 +206,13 @@ class Reader:
                 start=keys[0], stop=keys[1], verify_checksums=True, fill_cache=False
             )
         except plyvel.Error as error:
-            raise self._damaged(_words(error)) from error
+            raise self._damaged(words_of(error)) from error
 
     def _count(self):
         try:
             last = next(self._db.iterator(reverse=True, include_value=False), None)
         except plyvel.Error as error:
-            raise self._damaged(_words(error)) from error
+            raise self._damaged(words_of(error)) from error
         if last is None:
             said = (self.meta or {}).get("rows")
             lost = f"; its {META_NAME} says {said}: corrupt" if said else ""
@@ -462,14 +462,14 @@ def _refuse_to_replace(path):
         )
     if (path / "CURRENT").exists():
         try:
-            _open(path).close()
+            open_database(path).close()
         except DatabaseInUse:
             raise
         except DecError:
             pass  # Damaged: all the more reason to write it anew.
 
 
-def _open(path):
+def open_database(path):
     """The plyvel database at `path`, or a DecError that says why not."""
     if not path.is_dir():
         what = "is not a folder" if path.exists() else "is missing"
@@ -486,7 +486,7 @@ def _open(path):
     try:
         return plyvel.DB(os.fspath(path))
     except plyvel.Error as error:
-        words = _words(error)
+        words = words_of(error)
         if re.search(r"LOCK: (Resource temporarily|already held)", words):
             raise in_use from error
         if isinstance(error, plyvel.IOError) and "No such file" not in words:
@@ -544,7 +544,7 @@ def _write_synced(path, text):
         os.fsync(file.fileno())
 
 
-def _words(error):
+def words_of(error):
     """plyvel's message, whose arguments are bytes."""
     text = error.args[0] if error.args else type(error).__name__
     return text.decode(errors="replace") if isinstance(text, bytes) else str(text)
