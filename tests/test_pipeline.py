@@ -198,10 +198,13 @@ def test_more_rows_than_a_batch_divides(project):
 def test_table_of_runs(finished):
     result = run([DEC, "table", RUN, RUN], finished)
     assert result.returncode == 0, result.stderr
-    lines = result.stdout.splitlines()
-    assert len({line.count("|") for line in lines}) == 1
+    runs, methods = (part.splitlines() for part in result.stdout.split("\n\n"))
+    for lines in runs, methods:
+        assert len({line.count("|") for line in lines}) == 1
     metrics = json.loads((finished / RUN / "metrics.json").read_text())
-    assert f"{metrics['acc']:.2%}" in lines[2] and "median" in lines[-1]
+    assert f"{metrics['acc']:.2%}" in runs[2]
+    assert f"| DEC | 1 | {metrics['acc']:.2%} |" in result.stdout
+    assert f"| {metrics['kmeans']['acc']:.2%} |" in result.stdout
 
 
 def test_picture_is_drawn(finished):
