@@ -8,6 +8,8 @@ from pathlib import Path
 from dec import progress
 from dec.data.cli import add_parser as add_data
 from dec.errors import DecError, DownloadError
+from dec.finetune.cli import add_labelled
+from dec.finetune.cli import add_parsers as add_finetune
 from dec.photos.cli import add_parser as add_photos
 
 SCHEDULES = ("short", "paper")
@@ -25,6 +27,7 @@ _EXAMPLES = """examples:
   dec report runs/mnist               a page to look at, runs/mnist/report.html
   dec export runs/mnist               the images in folders, one a cluster
   dec photos --help                   fetch, check and resize photos
+  dec finetune caffenet-small --from photos/   a classifier of labelled photos
 
 Nets, learning rates and iterations are in prototxt/<experiment>/: edit them there.
 """
@@ -153,8 +156,10 @@ def _assign(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    from dec.report import report
-
+    if _metrics(options.folder).get("kind") == "finetune":
+        from dec.finetune.report import report
+    else:
+        from dec.report import report
     report(options.folder)
 
 
@@ -186,7 +191,7 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("experiment", help="a folder of prototxt/, such as mnist")
         return sub
 
-    add_data(commands)
+    add_labelled(add_data(commands))
     pretraining = add("pretrain", _pretrain, "phase 1: train the autoencoder")
     clustering = add("cluster", _cluster, "phases 1 and 2, on LevelDBs that are there")
     whole = add("run", _run, "everything: data, phase 1, phase 2, results")
@@ -278,6 +283,7 @@ def _parser() -> argparse.ArgumentParser:
         "--copy", action="store_true", help="copy the image files, instead of linking"
     )
     add_photos(commands)
+    add_finetune(commands)
     rows = add("table", _table, "compare finished runs, as a Markdown table")
     rows.add_argument("folders", type=Path, nargs="+", metavar="RUN")
     return parser

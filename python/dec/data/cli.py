@@ -13,8 +13,8 @@ _EXAMPLES = """examples:
 """
 
 
-def add_parser(commands) -> None:
-    """Adds `data` and its data sets to the command line's parsers."""
+def add_parser(commands):
+    """Adds `data` to the command line's parsers; returns those of its data sets."""
     text = "get a data set and write its LevelDBs"
     data = commands.add_parser(
         "data",
@@ -63,6 +63,7 @@ def add_parser(commands) -> None:
     verify = sets.add_parser("verify", help=text, description=text)
     verify.add_argument("database", type=Path)
     verify.set_defaults(command=_verify)
+    return sets
 
 
 def _photo_options(sub: argparse.ArgumentParser) -> None:

@@ -1,0 +1,61 @@
+"""Clusters of photos, from a table or from a run of DEC, and names for them."""
+
+from collections import Counter
+from pathlib import Path
+
+from dec.data import leveldb
+from dec.errors import DecError
+from dec.photos.files import printable, read_csv
+
+
+def read_clusters(source: Path) -> dict[str, str]:
+    """The cluster of every photo, by its name below the folder of photos.
+
+    source: a CSV file with the columns file and cluster, or the folder of a run of
+    DEC on photos (its assignments.csv, with the names that its LevelDB keeps).
+    Raises DecError where it is neither.
+    """
+    if source.is_dir():
+        return _of_run(source)
+    rows = [row for row in read_csv(source) if row]
+    if not rows or not {"file", "cluster"} <= set(rows[0]):
+        raise DecError(
+            f"{printable(source)}:1: the first line must name the columns file and "
+            "cluster"
+        )
+    file, cluster = rows[0].index("file"), rows[0].index("cluster")
+    found = {}
+    for number, row in enumerate(rows[1:], 2):
+        if len(row) <= max(file, cluster):
+            raise DecError(f"{printable(source)}:{number}: too few columns")
+        found[row[file]] = row[cluster]
+    if not found:
+        raise DecError(f"{printable(source)}: there are no photos in it")
+    return found
+
+
+def _of_run(run: Path) -> dict[str, str]:
+    from dec.report.results import Results
+
+    results = Results.read(run)
+    names = leveldb.read_names(results.database)
+    if names is None:
+        raise DecError(
+            f"{run}: its rows have no names (no names.txt in {results.database}): not "
+            "a run on photos"
+        )
+    if len(names) != len(results.assigned):
+        raise DecError(
+            f"{results.database}: {len(names)} rows now; the run was on "
+            f"{len(results.assigned)}"
+        )
+    return {n: str(c) for n, c in zip(names, results.assigned.tolist(), strict=True)}
+
+
+def named_by_majority(clusters: dict[str, str], truth: dict[str, str]) -> dict:
+    """For every cluster the class that most of its photos have: a user who looks."""
+    members: dict[str, Counter] = {}
+    for name, cluster in clusters.items():
+        if name in truth:
+            members.setdefault(cluster, Counter())[truth[name]] += 1
+    return {c: counts.most_common(1)[0][0] for c, counts in sorted(members.items())}
