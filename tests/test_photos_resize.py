@@ -281,6 +281,14 @@ def test_full_disk(tmp_path, jobs):
         assert done.there + done.resized == 300
 
 
+def test_workers_kept_from_another_folder(tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        good_photos(tmp_path / name / "photos", 70)
+        assert resize("photos", "small", "report", SMALL, jobs=2).resized == 70
+
+
 def test_one_photo_of_200_megapixels_among_others(tmp_path, capsys):
     good_photos(tmp_path / "photos", 2)
     data = encoded(Image.new("1", (20_000, 10_000)), "PNG")

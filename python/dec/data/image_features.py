@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 
 from dec.data import leveldb
 from dec.errors import DecError
+from dec.photos.parallel import FromHere
 from features import extract
 
 CELL, CELL_NUMBERS = 8, 13  # HOG's: pixels, numbers
@@ -106,12 +107,12 @@ def ordered(function: Callable, tasks: Iterable, jobs: int | None = None) -> Ite
     Round by round, each of a few tasks a job, so that no more results than a round's
     wait in memory however slowly they are taken. Raises DecError when a process dies.
     """
-    tasks = iter(tasks)
+    tasks, work = iter(tasks), FromHere(function)
     size = _ROUND * effective_n_jobs(jobs or -1)
     try:
         with Parallel(jobs or -1, batch_size=1, return_as="generator") as pool:
             while some := list(itertools.islice(tasks, size)):
-                yield from pool(delayed(function)(task) for task in some)
+                yield from pool(delayed(work)(task) for task in some)
     except TerminatedWorkerError as error:
         raise DecError(
             "A worker process has died, most likely for want of memory: try one job. "

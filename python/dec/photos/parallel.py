@@ -1,5 +1,6 @@
 """The same function on every photo of a long list, by joblib, in flat memory."""
 
+import contextlib
 import functools
 import itertools
 import os
@@ -28,7 +29,7 @@ def each(
         return_as="generator_unordered",
         pre_dispatch="2*n_jobs",
     )
-    work = functools.partial(_batch, function)
+    work = FromHere(functools.partial(_batch, function))
     try:
         yield from pool(delayed(work)(batch) for batch in _batches(names))
     except TerminatedWorkerError as error:
@@ -36,6 +37,23 @@ def each(
             "A worker process has died, most likely for want of memory. Try --jobs 1, "
             "or a lower --max-pixels; what has been done is kept."
         ) from error
+
+
+class FromHere:
+    """A function to be called in the folder from which it is sent to the workers.
+
+    joblib keeps its workers: those of an earlier call may stand in another folder, and
+    relative paths would lead elsewhere.
+    """
+
+    def __init__(self, function: Callable):
+        self._function, self._folder = function, os.getcwd()
+
+    def __call__(self, *arguments):
+        # On another machine (Dask) the folder need not be there; paths are whole then.
+        with contextlib.suppress(OSError):
+            os.chdir(self._folder)
+        return self._function(*arguments)
 
 
 def _batch(function, names):
