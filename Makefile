@@ -71,6 +71,12 @@ dec-stl: stl-leveldb  ## cluster STL-10's 13,000 labelled images
 dec-photos: caffe  ## any folder of photos: PHOTOS=folder K=clusters
 	$(RUN) photos --from $(call need,PHOTOS) --clusters $(call need,K) $(OPTIONS)
 
+caffenet-small: caffe  ## a small CaffeNet of photos in class folders: PHOTOS=folder
+	$(DEC) finetune caffenet-small --from $(call need,PHOTOS) $(DEC_ARGS)
+
+caffenet-photos: caffe  ## BVLC's CaffeNet of photos in class folders: PHOTOS=folder
+	$(DEC) finetune caffenet-photos --from $(call need,PHOTOS) $(DEC_ARGS)
+
 dec-text: caffe  ## any folder of text files: TEXT=folder K=clusters
 	$(RUN) text --from $(call need,TEXT) --clusters $(call need,K) $(OPTIONS)
 

@@ -127,7 +127,10 @@ def _run_folder(options: argparse.Namespace, experiment):
 def _summary(options: argparse.Namespace) -> None:
     from dec.summary import summary
 
-    print(summary(_metrics(options.folder), options.folder))
+    metrics = _metrics(options.folder)
+    if metrics.get("kind") == "finetune":
+        from dec.finetune.words import summary
+    print(summary(metrics, options.folder))
 
 
 def _table(options: argparse.Namespace) -> None:

@@ -83,6 +83,9 @@ def _prepare(stage: Stage, iteration: int) -> None:
 def _train(stage: Stage, snapshot: int, reached: Callable[[], None]) -> None:
     import caffe
 
+    # pycaffe's solvers do not look at solver_mode.
+    if stage.solver.solver_mode == stage.solver.GPU:
+        caffe.set_mode_gpu()
     solver = caffe.get_solver(str(stage.solver_file))
     if snapshot:
         solver.restore(str(_state_file(stage, snapshot)))

@@ -41,6 +41,8 @@ def reader(facts: dict) -> Reader:
         from dec.data.photo_rows import PhotoRows
 
         return PhotoRows(facts)
+    if kind == "labelled-photos":
+        raise DecError("this is a run of dec finetune: `dec classify` is for it")
     if kind == "matrix":
         from dec.data.matrix import MatrixRows
 

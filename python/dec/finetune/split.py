@@ -5,7 +5,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from dec.errors import DecError
-from dec.photos.duplicates import _alike
+from dec.photos.duplicates import alike
 
 SETS = ("train", "val", "test")
 
@@ -34,7 +34,7 @@ def groups(
         stands = np.full(len(both), -1)
         stands[node] = rows
         pairs += zip(stands[node].tolist(), rows.tolist(), strict=True)
-        for i, j in _alike(*both.T.copy(), distance):
+        for i, j in alike(*both.T.copy(), distance):
             pairs += zip(stands[i].tolist(), stands[j].tolist(), strict=True)
     a, b = np.array(pairs, int).reshape(-1, 2).T
     graph = coo_array((np.ones(len(a), bool), (a, b)), shape=(n, n))

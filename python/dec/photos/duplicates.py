@@ -19,7 +19,7 @@ def near_duplicates(
     both, node = np.unique(np.stack([phash, dhash]), axis=1, return_inverse=True)
     node = node.reshape(-1)
     neighbours: dict[int, list[int]] = {}
-    for i, j in _alike(*both, distance):
+    for i, j in alike(*both, distance):
         for a, b in zip(i.tolist(), j.tolist(), strict=True):
             neighbours.setdefault(a, []).append(b)
             neighbours.setdefault(b, []).append(a)
@@ -35,7 +35,7 @@ def near_duplicates(
     return found
 
 
-def _alike(phash, dhash, distance):
+def alike(phash, dhash, distance):
     """Yields arrays (i, j) of rows that look alike; phash is in order."""
     values, start, count = np.unique(phash, return_index=True, return_counts=True)
     for at, many in zip(start[count > 1], count[count > 1], strict=True):
