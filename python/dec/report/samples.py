@@ -45,7 +45,7 @@ class Samples:
         if self.results.labels is not None and self.pictures.tiles:
             marks = (
                 " A red frame marks a row of another class than the one its cluster is "
-                "matched to; the number below is its class."
+                "matched to; below it stands its class."
             )
         if self.pictures.kind == "bars":
             marks += " Each bar is one number of the row, all on one scale."
@@ -95,7 +95,10 @@ class Samples:
             self._item(row, cluster, notes[i] if notes else "")
             for i, row in enumerate(rows)
         ]
-        kind = "tiles" if self.pictures.tiles else "tiles plain"
+        tile = next(iter(self.pictures.tiles.values()), None)
+        kind = "tiles" if tile is not None else "tiles plain"
+        if self.pictures.kind == "image" and max(tile.shape[:2]) >= LARGEST / 2:
+            kind = "tiles photos"  # larger than digits, to be seen
         return tag("ol", *items, class_=kind)
 
     def _item(self, row: int, cluster: int, note: str) -> Html:

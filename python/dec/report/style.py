@@ -66,7 +66,9 @@ td.part div { background: #9dbfe3; }
 .tiles .bars { border-color: var(--line); border-width: 1px; }
 .pixels { image-rendering: pixelated; }
 .tiles .other img { border-color: var(--red); }
-.tiles .other b { color: var(--red); }
+.tiles .other b { color: var(--red); display: block; overflow: hidden;
+  text-overflow: ellipsis; white-space: nowrap; }
+.photos { grid-template-columns: repeat(5, minmax(0, 1fr)); }
 .plain { grid-template-columns: repeat(auto-fill, minmax(84px, 1fr)); }
 .plain li { border: 1px solid var(--line); border-radius: 4px; padding: 2px; }
 .plain li.other { border-color: var(--red); }
@@ -86,6 +88,7 @@ pre { background: var(--back); border: 1px solid var(--line); border-radius: 6px
   .card { padding: 8px 10px; }
   .card b { font-size: 1.2rem; }
   .tiles { grid-template-columns: repeat(5, minmax(0, 1fr)); gap: 6px; }
+  .photos { grid-template-columns: repeat(3, minmax(0, 1fr)); }
   .plain { grid-template-columns: repeat(3, minmax(0, 1fr)); }
   th, td { padding: 4px 7px; }
   .times th[scope=row] { white-space: normal; }
