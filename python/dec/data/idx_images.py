@@ -127,21 +127,12 @@ class IdxImages:
 
     def _is_current(self, path, splits):
         rows = sum(self.files[_labels(split)].shape[0] for split in splits)
-        wanted = {
-            "format": leveldb.FORMAT,
+        facts = {
             "rows": rows,
             "shape": [int(np.prod(self.files[_images(splits[0])].shape[1:])), 1, 1],
             **self._meta(splits),
         }
-        if leveldb.read_meta(path) != wanted:
-            return False
-        try:
-            leveldb.open_reader(path).close()
-        except leveldb.DatabaseInUse:
-            return True
-        except DecError:
-            return False
-        return True
+        return leveldb.is_current(path, facts)
 
     def _arrays(self, source):
         """The four arrays by file name, from `source` or wherever they can be had."""

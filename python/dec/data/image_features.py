@@ -7,7 +7,6 @@ over machines by another of its back ends (docs/scale.md).
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +14,6 @@ from joblib import Parallel, delayed, effective_n_jobs
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from PIL import Image, ImageOps
 
-from dec.data import leveldb
 from dec.errors import DecError
 from dec.photos.parallel import FromHere
 from features import extract
@@ -131,19 +129,3 @@ def split(n: int) -> int:
             "train and one to test"
         )
     return max(1, n * 4 // 5)
-
-
-def is_current(path: Path, facts: dict) -> bool:
-    """Whether the LevelDB at `path` is whole and its dec.json has these facts."""
-    meta = leveldb.read_meta(path)
-    if meta is None or meta.get("format") != leveldb.FORMAT:
-        return False
-    if any(meta.get(key) != value for key, value in facts.items()):
-        return False
-    try:
-        leveldb.open_reader(path).close()
-    except leveldb.DatabaseInUse:
-        return True
-    except DecError:
-        return False
-    return True

@@ -107,6 +107,22 @@ def read_meta(path: str | Path) -> dict | None:
     return meta if isinstance(meta, dict) else None
 
 
+def is_current(path: str | Path, facts: dict) -> bool:
+    """Whether the LevelDB at `path` is whole and its dec.json has these facts."""
+    meta = read_meta(path)
+    if meta is None or meta.get("format") != FORMAT:
+        return False
+    if any(meta.get(name) != value for name, value in facts.items()):
+        return False
+    try:
+        open_reader(path).close()
+    except DatabaseInUse:
+        return True
+    except DecError:
+        return False
+    return True
+
+
 def read_names(path: str | Path) -> list[str] | None:
     """The names of the rows of the LevelDB at `path`, or None if they have none."""
     path = Path(path) / NAMES_NAME

@@ -115,7 +115,7 @@ def _existing(name, source):
 def _build(name, folder, source, facts, column, words):  # noqa: PLR0913
     """The three databases; `facts` is what decides them, beside this module."""
     paths = {f"{name}_{part}": folder / f"{name}_{part}" for part in _PARTS}
-    if all(_is_current(path, facts) for path in paths.values()):
+    if all(leveldb.is_current(path, {"matrix": facts}) for path in paths.values()):
         for path in paths.values():
             say(f"{path}: up to date")
         return paths
@@ -150,19 +150,6 @@ def _build(name, folder, source, facts, column, words):  # noqa: PLR0913
 
 
 _PARTS = ("total", "train", "test")
-
-
-def _is_current(path, facts):
-    meta = leveldb.read_meta(path) or {}
-    if meta.get("format") != leveldb.FORMAT or meta.get("matrix") != facts:
-        return False
-    try:
-        leveldb.open_reader(path).close()
-    except leveldb.DatabaseInUse:
-        return True
-    except DecError:
-        return False
-    return True
 
 
 class _Survey:

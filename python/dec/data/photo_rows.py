@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from dec.data import leveldb, photo_labels
-from dec.data.image_features import SMALLEST, Frame, is_current, ordered, split
+from dec.data.image_features import SMALLEST, Frame, ordered, split
 from dec.data.photo_store import Store
 from dec.errors import DecError
 from dec.photos import files, kinds
@@ -78,7 +78,9 @@ def build_leveldbs(  # noqa: PLR0913
     }
     work, make = Path(folder) / _WORK, _digest(facts)
     facts["labels"] = labels
-    if all(is_current(path, _meta(name, facts)) for name, path in paths.items()):
+    if all(
+        leveldb.is_current(path, _meta(name, facts)) for name, path in paths.items()
+    ):
         for path in paths.values():
             say(f"{path}: up to date")
         return paths

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from dec.data import leveldb
-from dec.data.image_features import Frame, is_current, ordered, split
+from dec.data.image_features import Frame, ordered, split
 from dec.data.stl_files import SIDE, StlFiles, find
 from dec.progress import say
 
@@ -55,7 +55,7 @@ def build_leveldbs(
     )
     facts = _facts(files, seed)
     for name, path in paths.items():
-        if is_current(path, _meta(name, facts)):
+        if leveldb.is_current(path, _meta(name, facts)):
             say(f"{path}: up to date")
             continue
         numbers = _numbers(name, files, seed)
@@ -97,7 +97,9 @@ def _all_current(paths: dict[str, Path], seed: int) -> bool:
         "seed": seed,
         "version": _VERSION,
     }
-    return all(is_current(path, _meta(name, facts)) for name, path in paths.items())
+    return all(
+        leveldb.is_current(path, _meta(name, facts)) for name, path in paths.items()
+    )
 
 
 def _numbers(name: str, files: StlFiles, seed: int) -> np.ndarray:

@@ -121,15 +121,5 @@ def _write(path, corpus, representation, order, meta):
 
 
 def _is_current(path: Path, digest: str) -> bool:
-    meta = leveldb.read_meta(path)
-    if meta is None or meta.get("digest") != digest:
-        return False
-    if meta.get("format") != leveldb.FORMAT or leveldb.read_names(path) is None:
-        return False
-    try:
-        leveldb.open_reader(path).close()
-    except leveldb.DatabaseInUse:
-        return True
-    except DecError:
-        return False
-    return True
+    named = leveldb.read_names(path) is not None
+    return named and leveldb.is_current(path, {"digest": digest})
