@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from dec import progress
+from dec.arguments import natural, positive
 from dec.data.cli import add_parser as add_data
 from dec.errors import DecError, DownloadError
 from dec.finetune.cli import add_labelled
@@ -214,7 +215,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         sub.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
         sub.add_argument(
-            "--seed", type=_natural, help="instead of the solvers' random_seed"
+            "--seed", type=natural, help="instead of the solvers' random_seed"
         )
     pretraining.add_argument(
         "--schedule",
@@ -233,7 +234,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         sub.add_argument(
             "--clusters",
-            type=_positive,
+            type=positive,
             metavar="K",
             help="how many clusters, instead of num_center in dec.prototxt",
         )
@@ -245,7 +246,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         sub.add_argument(
             "--update-interval",
-            type=_positive,
+            type=positive,
             metavar="N",
             help="iterations a round, instead of max_iter in dec_solver.prototxt",
         )
@@ -256,14 +257,14 @@ def _parser() -> argparse.ArgumentParser:
             help="stop when a smaller share of rows changed cluster (0.001)",
         )
         sub.add_argument(
-            "--max-rounds", type=_natural, default=200, help="stop after as many (200)"
+            "--max-rounds", type=natural, default=200, help="stop after as many (200)"
         )
     rows = add("kmeans", _kmeans, "k-means on the rows themselves, to compare with")
     rows.add_argument(
         "--run", type=Path, metavar="DIR", help="run folder (runs/EXPERIMENT-kmeans)"
     )
-    rows.add_argument("--seed", type=_natural, default=1)
-    rows.add_argument("--clusters", type=_positive, metavar="K")
+    rows.add_argument("--seed", type=natural, default=1)
+    rows.add_argument("--clusters", type=positive, metavar="K")
     new = add("assign", _assign, "print the clusters of new rows, as CSV")
     new.add_argument("folder", type=Path, help="a run folder, such as runs/mnist")
     new.add_argument(
@@ -298,20 +299,6 @@ def _pretraining(text: str) -> str:
             f"{text} is none of {', '.join(SCHEDULES)}, FILE.caffemodel"
         )
     return text
-
-
-def _natural(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{text} is negative")
-    return number
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not positive")
-    return number
 
 
 def _fraction(text: str) -> float:

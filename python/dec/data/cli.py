@@ -1,8 +1,9 @@
 """`dec data`: data sets to LevelDBs."""
 
 import argparse
-import re
 from pathlib import Path
+
+from dec.arguments import width_x_height
 
 _EXAMPLES = """examples:
   dec data mnist                      download MNIST, write data/mnist_*
@@ -68,7 +69,10 @@ def add_parser(commands):
 
 def _photo_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
-        "--size", type=_size, metavar="WxH", help="pixels of every photo (200x120)"
+        "--size",
+        type=width_x_height,
+        metavar="WxH",
+        help="pixels of every photo (200x120)",
     )
     sub.add_argument(
         "--fit",
@@ -82,13 +86,6 @@ def _photo_options(sub: argparse.ArgumentParser) -> None:
     )
     sub.add_argument("--max-pixels", type=int, metavar="N", help="skip larger ones")
     sub.add_argument("--jobs", type=int, metavar="N", help="processes (all cores)")
-
-
-def _size(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"(\d+)x(\d+)", text)
-    if not found:
-        raise argparse.ArgumentTypeError(f"{text} is not like 200x120")
-    return int(found[1]), int(found[2])
 
 
 def _build(options: argparse.Namespace) -> None:

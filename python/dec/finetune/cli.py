@@ -1,8 +1,9 @@
 """The commands `dec finetune`, `classify`, `experiments`, `loop`, `data labelled`."""
 
 import argparse
-import re
 from pathlib import Path
+
+from dec.arguments import hash_bits, natural, positive, width_x_height
 
 _FINETUNE = """examples:
   dec finetune caffenet-small --from photos/     all of it: data, training, results
@@ -71,7 +72,7 @@ def add_labelled_options(sub: argparse.ArgumentParser) -> None:
     )
     sub.add_argument(
         "--size",
-        type=_size,
+        type=width_x_height,
         default=(256, 256),
         metavar="WxH",
         help="pixels to which every photo is stretched (256x256)",
@@ -105,20 +106,20 @@ def _add_split(sub):
     )
     sub.add_argument(
         "--split-seed",
-        type=_natural,
+        type=natural,
         default=1,
         metavar="N",
         help="which photos go to which set, and in which order (1)",
     )
     sub.add_argument(
         "--near",
-        type=_bits,
+        type=hash_bits,
         default=4,
         metavar="N",
         help="bits of 64 by which hashes of look-alikes may differ, 0 to 10 (4)",
     )
     sub.add_argument(
-        "--jobs", type=_positive, metavar="N", help="processes (one a core)"
+        "--jobs", type=positive, metavar="N", help="processes (one a core)"
     )
 
 
@@ -179,9 +180,7 @@ def _add_finetune(commands):
         "--run", type=Path, metavar="DIR", help="run folder (runs/EXPERIMENT)"
     )
     sub.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
-    sub.add_argument(
-        "--seed", type=_natural, help="instead of the solver's random_seed"
-    )
+    sub.add_argument("--seed", type=natural, help="instead of the solver's random_seed")
     sub.add_argument(
         "--weights",
         type=Path,
@@ -198,7 +197,7 @@ def _add_finetune(commands):
     )
     sub.add_argument(
         "--patience",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="stop after N validations without a better one, and keep the best weights",
     )
@@ -352,16 +351,16 @@ def _add_loop(commands):
             "--experiment", default="caffenet-small", help="(caffenet-small)"
         )
         part.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
-        part.add_argument("--seed", type=_natural, default=1, help="(1)")
+        part.add_argument("--seed", type=natural, default=1, help="(1)")
         part.add_argument(
             "--review",
-            type=_positive,
+            type=positive,
             default=40,
             metavar="N",
             help="photos listed for a review (40)",
         )
     simulate.add_argument(
-        "--rounds", type=_positive, default=5, metavar="N", help="reviews (5)"
+        "--rounds", type=positive, default=5, metavar="N", help="reviews (5)"
     )
 
 
@@ -392,13 +391,6 @@ def _simulate(options: argparse.Namespace) -> None:
     )
 
 
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d{1,4})[xX](\d{1,4})", text)
-    if not match:
-        raise argparse.ArgumentTypeError(f"{text} is not a size such as 256x256")
-    return int(match[1]), int(match[2])
-
-
 def _shares(text: str) -> tuple[float, float, float]:
     try:
         parts = [float(part) for part in text.split("/")]
@@ -414,27 +406,6 @@ def _shares(text: str) -> tuple[float, float, float]:
 
 def _seeds(text: str) -> tuple[int, ...]:
     try:
-        return tuple(dict.fromkeys(_natural(part) for part in text.split(",")))
+        return tuple(dict.fromkeys(natural(part) for part in text.split(",")))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text} is not such as 1,2,3") from None
-
-
-def _natural(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{text} is negative")
-    return number
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not positive")
-    return number
-
-
-def _bits(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= 10:
-        raise argparse.ArgumentTypeError(f"{text} is not in 0..10")
-    return number

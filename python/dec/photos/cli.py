@@ -2,9 +2,9 @@
 
 import argparse
 import math
-import re
 from pathlib import Path
 
+from dec.arguments import hash_bits, natural, positive, width_x_height
 from dec.photos.files import REJECTED, printable, report_folder
 from dec.photos.reasons import MOVABLE, MOVED_BY_DEFAULT
 
@@ -48,7 +48,7 @@ def _add(parts, name, command, text) -> argparse.ArgumentParser:
             help=f"folder for what is written about it (runs/{name}-<name of DIR>)",
         )
         sub.add_argument(
-            "--jobs", type=_positive, metavar="N", help="processes (one a core)"
+            "--jobs", type=positive, metavar="N", help="processes (one a core)"
         )
     return sub
 
@@ -64,7 +64,7 @@ def _add_fetch(parts):
     )
     sub.add_argument("--out", required=True, type=Path, metavar="DIR")
     sub.add_argument(
-        "--at-once", type=_positive, default=8, metavar="N", help="requests (8)"
+        "--at-once", type=positive, default=8, metavar="N", help="requests (8)"
     )
     sub.add_argument(
         "--rate",
@@ -81,7 +81,7 @@ def _add_fetch(parts):
         help="seconds for one request, from first to last byte (60)",
     )
     sub.add_argument(
-        "--attempts", type=_positive, default=5, metavar="N", help="at one photo (5)"
+        "--attempts", type=positive, default=5, metavar="N", help="at one photo (5)"
     )
     sub.add_argument(
         "--again",
@@ -131,7 +131,7 @@ def _add_clean(parts):
     )
     sub.add_argument(
         "--near",
-        type=_bits,
+        type=hash_bits,
         default=4,
         metavar="N",
         help="bits of 64 by which hashes of near duplicates may differ, 0 to 10 (4)",
@@ -177,13 +177,13 @@ def _add_stats(parts):
     sub = _add(parts, "stats", _stats, "how many photos there are of each resolution")
     sub.add_argument(
         "--within",
-        type=_natural,
+        type=natural,
         default=10,
         metavar="N",
         help="pixels that count as the same (10)",
     )
     sub.add_argument(
-        "--top", type=_positive, default=20, metavar="N", help="rows to print (20)"
+        "--top", type=positive, default=20, metavar="N", help="rows to print (20)"
     )
 
 
@@ -225,7 +225,9 @@ def _add_resize(parts):
     sub = _add(parts, "resize", _resize, "write all photos at one size to a new folder")
     sub.add_argument("out", type=Path, metavar="OUT", help="the new folder")
     size = sub.add_mutually_exclusive_group(required=True)
-    size.add_argument("--size", type=_size, metavar="WxH", help="such as 200x120")
+    size.add_argument(
+        "--size", type=width_x_height, metavar="WxH", help="such as 200x120"
+    )
     size.add_argument(
         "--smallest",
         action="store_true",
@@ -261,27 +263,6 @@ def _resize(options: argparse.Namespace) -> None:
         print(f"skipped: {printable(report / 'skipped.csv')}")
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not positive")
-    return number
-
-
-def _natural(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{text} is negative")
-    return number
-
-
-def _bits(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= 10:
-        raise argparse.ArgumentTypeError(f"{text} is not in 0..10")
-    return number
-
-
 def _above_zero(text: str) -> float:
     number = float(text)
     if not (math.isfinite(number) and number > 0):
@@ -302,19 +283,11 @@ def _reasons(text: str) -> tuple[str, ...]:
     return chosen
 
 
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", text)
-    size = (int(match[1]), int(match[2])) if match else (0, 0)
-    if not all(size):
-        raise argparse.ArgumentTypeError(f"{text} is not a size such as 200x120")
-    return size
-
-
 def _size_range(text: str) -> tuple[tuple[int, int], tuple[int, int]]:
     low, dots, high = text.partition("..")
     if not dots:
         raise argparse.ArgumentTypeError(f"{text} is not such as 200x120..200x165")
-    sizes = _size(low), _size(high)
+    sizes = width_x_height(low), width_x_height(high)
     if sizes[0][0] > sizes[1][0] or sizes[0][1] > sizes[1][1]:
         raise argparse.ArgumentTypeError(f"{text}: no photo is in that range")
     return sizes
