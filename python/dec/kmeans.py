@@ -8,10 +8,9 @@ from threadpoolctl import threadpool_limits
 from dec.errors import DecError
 from dec.progress import say
 
-# Above as many rows the restarts see a part of them, the best goes on on all. Of the
-# code of MNIST, ten times with noise, this takes a third of the time of restarts on
-# all 700,000 rows and ends at the same inertia (to 0.04%). scikit-learn's
-# MiniBatchKMeans was slower and worse (docs/large.md).
+# Above as many rows the restarts see a part of them, and the best goes on on all: to
+# the same inertia in a third of the time. With so few numbers a row, scikit-learn's
+# MiniBatchKMeans is slower than a pass over all rows, and worse.
 LARGE = 1_000_000
 SAMPLE = 200_000
 

@@ -65,14 +65,14 @@ class IdxImages:
         """
         databases = {f"{self.name}_{part}": _SPLITS[part] for part in _SPLITS}
         paths = {name: Path(folder) / name for name in databases}
-        todo = []
+        outdated = []
         for name, path in paths.items():
             if not force and self._is_current(path, databases[name]):
                 say(f"{path}: up to date")
             else:
-                todo.append(name)
-        arrays = self._arrays(source) if todo else {}
-        for name in todo:
+                outdated.append(name)
+        arrays = self._arrays(source) if outdated else {}
+        for name in outdated:
             splits = databases[name]
             labels = np.concatenate([arrays[_labels(split)] for split in splits])
             leveldb.write_rows(

@@ -209,10 +209,10 @@ def _read_all(source, names, frame, max_pixels, jobs, store) -> None:
     work = functools.partial(
         _batch, functools.partial(_read_below, os.fspath(source), frame, max_pixels)
     )
-    todo = _batches(itertools.islice(names, store.read, None))
+    unread = _batches(itertools.islice(names, store.read, None))
     waiting = 0
     with bar(len(names), "reading", " photos", initial=store.read) as shown:
-        for batch, results in ordered(work, todo, jobs):
+        for batch, results in ordered(work, unread, jobs):
             pairs = list(zip(batch, results, strict=True))
             store.add(
                 [(n, *r) for n, r in pairs if not isinstance(r, BadPhoto)],

@@ -47,13 +47,13 @@ def build(
     text = json.dumps([_VERSION, STEMS, name, *facts])
     digest = hashlib.sha256(text.encode()).hexdigest()
     paths = {f"{name}_{part}": Path(folder) / f"{name}_{part}" for part in PARTS}
-    todo = []
+    outdated = []
     for part, path in zip(PARTS, paths.values(), strict=True):
         if _is_current(path, digest):
             say(f"{path}: up to date")
         else:
-            todo.append((part, path))
-    if todo:
+            outdated.append((part, path))
+    if outdated:
         corpus = make()
         representation = Representation.fitted(corpus.counts, corpus.stems)
         say(
@@ -68,7 +68,7 @@ def build(
             **corpus.meta,
             "text": {"format": corpus.format, **representation.facts()},
         }
-        for part, path in todo:
+        for part, path in outdated:
             _write(path, corpus, representation, corpus.order[part], meta)
     return paths
 

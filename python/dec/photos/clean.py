@@ -139,13 +139,13 @@ def _find_duplicates(cache, near):
 
 
 def _move_all(folder, cache, reasons):
-    todo = [
+    moving = [
         (row.file, row.status)
         for row in cache.rows()
         if row.status in reasons and not row.moved_to
         if os.path.lexists(folder / row.file) and not (folder / row.file).is_dir()
     ]
-    if not todo:
+    if not moving:
         return
     rejected = folder / files.REJECTED
     if rejected.exists() and not (rejected / files.MARKER).exists():
@@ -156,9 +156,9 @@ def _move_all(folder, cache, reasons):
     try:
         rejected.mkdir(exist_ok=True)
         (rejected / files.MARKER).touch()
-        with bar(len(todo), "moving", "photo") as shown:
-            for at in range(0, len(todo), _MOVES_AT_ONCE):
-                some = todo[at : at + _MOVES_AT_ONCE]
+        with bar(len(moving), "moving", "photo") as shown:
+            for at in range(0, len(moving), _MOVES_AT_ONCE):
+                some = moving[at : at + _MOVES_AT_ONCE]
                 plan = [(name, _target(folder, name, why)) for name, why in some]
                 for name, to in plan:
                     cache.plan_move(name, to)

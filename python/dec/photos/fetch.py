@@ -141,21 +141,21 @@ class _Run:
         for name, why in self._listed.rejected.items():
             row = Row(_shown(name), manifest.REJECTED, error=why)
             self._book.rows[row.id] = row
-        todo = self._todo()
+        unfetched = self._unfetched()
         clients = [
             web.Client(self._pace, self._options.timeout, self._options.max_bytes)
-            for _ in range(min(self._options.at_once, len(todo)))
+            for _ in range(min(self._options.at_once, len(unfetched)))
         ]
         threads = [threading.Thread(target=self._watch, args=(clients,), daemon=True)]
         threads += [
             threading.Thread(target=self._ask, args=(client,), daemon=True)
             for client in clients
         ]
-        self._jobs.start(todo)
+        self._jobs.start(unfetched)
         for thread in threads:
             thread.start()
         try:
-            self._collect(len(todo))
+            self._collect(len(unfetched))
         finally:
             self._stop.set()
             self._jobs.close()
@@ -164,7 +164,7 @@ class _Run:
             for thread in threads:
                 thread.join(2)
 
-    def _todo(self) -> list[str]:
+    def _unfetched(self) -> list[str]:
         """The ids to ask for, those that failed before last."""
         try:
             self._names = set(os.listdir(self._folder))
