@@ -17,3 +17,12 @@ log=$objects-tests.log
   exit $status
 }
 grep -a -E '^\[==========\].*ran|^\[  PASSED' "$log"
+
+# The same on processors that know fewer instructions.
+for isa in SSE41:Nehalem AVX2:Haswell; do
+  ONEDNN_MAX_CPU_ISA=${isa%:*} OPENBLAS_CORETYPE=${isa#*:} \
+    "$objects/caffe_tests" --gtest_filter='OneDNN*' >"$log" 2>&1 ||
+    { tail -n 20 "$log" >&2; echo "caffe tests: failed as ${isa%:*}, see $log" >&2
+      exit 1; }
+  echo "oneDNN's layers as ${isa%:*}: $(grep -a -E '^\[  PASSED' "$log")"
+done

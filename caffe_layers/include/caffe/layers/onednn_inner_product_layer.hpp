@@ -1,0 +1,53 @@
+#ifndef CAFFE_ONEDNN_INNER_PRODUCT_LAYER_HPP_
+#define CAFFE_ONEDNN_INNER_PRODUCT_LAYER_HPP_
+
+#include <vector>
+
+#include "caffe/blob.hpp"
+#include "caffe/layers/inner_product_layer.hpp"
+#include "caffe/proto/caffe.pb.h"
+#include "caffe/util/onednn.hpp"
+#include "caffe/util/relu_fusion.hpp"
+
+namespace caffe {
+
+/**
+ * @brief The inner product by oneDNN's matrix products on the CPU, bias and
+ *        ReLU with them. With `bfloat16: true` factors are rounded to bfloat16;
+ *        sums, blobs and parameters stay float.
+ */
+class OneDNNInnerProductLayer : public InnerProductLayer<float>,
+                                public ReLUFuser {
+ public:
+  explicit OneDNNInnerProductLayer(const LayerParameter& param)
+      : InnerProductLayer<float>(param), type_(onednn::FactorType(param)) {}
+
+ protected:
+  virtual void Forward_cpu(const vector<Blob<float>*>& bottom,
+      const vector<Blob<float>*>& top);
+  virtual void Backward_cpu(const vector<Blob<float>*>& top,
+      const vector<bool>& propagate_down, const vector<Blob<float>*>& bottom);
+
+ private:
+  onednn::Desc BottomDesc() const {
+    return onednn::MatrixDesc(M_, K_, false, type_);
+  }
+  onednn::Desc WeightDesc() const {
+    return onednn::MatrixDesc(K_, N_, !transpose_, type_);
+  }
+  onednn::Desc TopDesc() const {
+    return onednn::MatrixDesc(M_, N_, false, type_);
+  }
+  void ForwardRow(const float* bottom, const float* weight, float* top) const;
+  void WeightGradient(const Blob<float>& bottom, const float* top_diff,
+                      bool add, float* weight_diff);
+  void BottomGradient(const float* top_diff, float* bottom_diff);
+
+  const onednn::Type type_;  // of the factors
+  onednn::Product forward_, weight_product_, bottom_product_;
+  onednn::Converter bottom_, weight_, top_diff_;
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_ONEDNN_INNER_PRODUCT_LAYER_HPP_

@@ -1,0 +1,42 @@
+#ifndef CAFFE_ONEDNN_RELU_LAYER_HPP_
+#define CAFFE_ONEDNN_RELU_LAYER_HPP_
+
+#include <vector>
+
+#include "caffe/blob.hpp"
+#include "caffe/layers/relu_layer.hpp"
+#include "caffe/proto/caffe.pb.h"
+#include "caffe/util/onednn.hpp"
+#include "caffe/util/relu_fusion.hpp"
+
+namespace caffe {
+
+/**
+ * @brief ReLU on the CPU in threads, in whatever layout the values come, or
+ *        done already by the layer before.
+ */
+class OneDNNReLULayer : public ReLULayer<float>, public FusedReLU {
+ public:
+  explicit OneDNNReLULayer(const LayerParameter& param)
+      : ReLULayer<float>(param) {}
+  virtual bool CanBeFused() const { return Slope() == 0; }
+
+ protected:
+  virtual void Forward_cpu(const vector<Blob<float>*>& bottom,
+      const vector<Blob<float>*>& top);
+  virtual void Backward_cpu(const vector<Blob<float>*>& top,
+      const vector<bool>& propagate_down, const vector<Blob<float>*>& bottom);
+
+ private:
+  float Slope() const {
+    return this->layer_param_.relu_param().negative_slope();
+  }
+
+  onednn::Writer top_data_;
+  onednn::InPlaceWriter in_place_;
+  onednn::ElementwiseGradient gradient_;
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_ONEDNN_RELU_LAYER_HPP_

@@ -1,0 +1,163 @@
+#include "caffe/layers/onednn_conv_layer.hpp"
+
+#include <vector>
+
+namespace caffe {
+
+using dnnl::memory;
+using onednn::AnyDesc;
+using onednn::Arguments;
+using onednn::PlainDesc;
+
+static const dnnl::algorithm kDirect = dnnl::algorithm::convolution_direct;
+
+bool OneDNNConvolutionLayer::Handles(const Blob<float>& bottom) const {
+  return bottom.num_axes() == 4 && channel_axis_ == 1 && bottom.count() > 0 &&
+      !force_nd_im2col_;
+}
+
+void OneDNNConvolutionLayer::Reshape(const vector<Blob<float>*>& bottom,
+    const vector<Blob<float>*>& top) {
+  ConvolutionLayer<float>::Reshape(bottom, top);
+  if (!Handles(*bottom[0])) { return; }
+  const memory::dims bottom_dims = onednn::Dims(*bottom[0]);
+  if (bottom_dims == bottom_dims_) { return; }
+  bottom_dims_ = bottom_dims;
+  top_dims_ = onednn::Dims(*top[0]);
+  PrepareForward();
+  backward_prepared_ = false;
+  bottom_data_.resize(bottom.size());
+  top_diff_.resize(bottom.size());
+  top_diff_for_weight_.resize(bottom.size());
+  top_data_.resize(bottom.size());
+  bottom_diff_.resize(bottom.size());
+}
+
+OneDNNConvolutionLayer::ForwardDesc OneDNNConvolutionLayer::MakeForward(
+    bool relu) const {
+  dnnl::primitive_attr attributes;
+  if (relu) {
+    dnnl::post_ops operations;
+    operations.append_eltwise(1.f, dnnl::algorithm::eltwise_relu, 0.f, 0.f);
+    attributes.set_post_ops(operations);
+  }
+  const dnnl::prop_kind kind = dnnl::prop_kind::forward_training;
+  typedef dnnl::convolution_forward::desc Operation;
+  const onednn::Desc bottom = AnyDesc(bottom_dims_, type_);
+  const onednn::Desc weight = AnyDesc(weight_dims_, type_);
+  const onednn::Desc top = AnyDesc(top_dims_);
+  const Operation operation = bias_term_ ?
+      Operation(kind, kDirect, bottom, weight, PlainDesc(bias_dims_), top,
+                stride_dims_, dilation_dims_, pad_dims_, pad_dims_) :
+      Operation(kind, kDirect, bottom, weight, top, stride_dims_,
+                dilation_dims_, pad_dims_, pad_dims_);
+  return ForwardDesc(operation, attributes, onednn::Engine());
+}
+
+void OneDNNConvolutionLayer::PrepareForward() {
+  const int* kernel = kernel_shape_.cpu_data();
+  weight_dims_ = {num_output_, channels_ / group_, kernel[0], kernel[1]};
+  if (group_ > 1) {
+    weight_dims_[0] /= group_;
+    weight_dims_.insert(weight_dims_.begin(), group_);
+  }
+  bias_dims_ = {num_output_};
+  stride_dims_.assign(stride_.cpu_data(), stride_.cpu_data() + 2);
+  pad_dims_.assign(pad_.cpu_data(), pad_.cpu_data() + 2);
+  dilation_dims_ = {dilation_.cpu_data()[0] - 1, dilation_.cpu_data()[1] - 1};
+  forward_desc_ = MakeForward(false);
+  forward_relu_desc_ = MakeForward(true);
+  forward_ = dnnl::convolution_forward(forward_desc_);
+  forward_relu_ = dnnl::convolution_forward(forward_relu_desc_);
+}
+
+void OneDNNConvolutionLayer::PrepareBackward() {
+  const onednn::Desc bottom = AnyDesc(bottom_dims_, type_);
+  const onednn::Desc weight = AnyDesc(weight_dims_, type_);
+  const onednn::Desc top_diff = AnyDesc(top_dims_, type_);
+  const onednn::Desc weight_diff = AnyDesc(weight_dims_);
+  typedef dnnl::convolution_backward_weights::desc Weights;
+  const Weights weights = bias_term_ ?
+      Weights(kDirect, bottom, weight_diff, PlainDesc(bias_dims_), top_diff,
+              stride_dims_, dilation_dims_, pad_dims_, pad_dims_) :
+      Weights(kDirect, bottom, weight_diff, top_diff, stride_dims_,
+              dilation_dims_, pad_dims_, pad_dims_);
+  weight_desc_ = WeightDesc(weights, onednn::Engine(), forward_desc_);
+  backward_weight_ = dnnl::convolution_backward_weights(weight_desc_);
+  data_desc_ = DataDesc(
+      dnnl::convolution_backward_data::desc(
+          kDirect, AnyDesc(bottom_dims_), weight, top_diff, stride_dims_,
+          dilation_dims_, pad_dims_, pad_dims_),
+      onednn::Engine(), forward_desc_);
+  backward_data_ = dnnl::convolution_backward_data(data_desc_);
+  backward_prepared_ = true;
+}
+
+void OneDNNConvolutionLayer::Forward_cpu(const vector<Blob<float>*>& bottom,
+    const vector<Blob<float>*>& top) {
+  if (!Handles(*bottom[0])) {
+    return ConvolutionLayer<float>::Forward_cpu(bottom, top);
+  }
+  const ForwardDesc& desc = fuse_ ? forward_relu_desc_ : forward_desc_;
+  Arguments arguments;
+  arguments[DNNL_ARG_WEIGHTS] = weight_.Read(
+      blobs_[0]->data().get(), weight_dims_, desc.weights_desc());
+  if (bias_term_) {
+    arguments[DNNL_ARG_BIAS] =
+        onednn::Here(blobs_[1]->data().get(), bias_dims_);
+  }
+  for (int i = 0; i < bottom.size(); ++i) {
+    arguments[DNNL_ARG_SRC] = bottom_data_[i].Read(
+        bottom[i]->data().get(), bottom_dims_, desc.src_desc());
+    arguments[DNNL_ARG_DST] = top_data_[i].Begin(
+        top[i]->data().get(), top_dims_, desc.dst_desc());
+    onednn::Execute(fuse_ ? forward_relu_ : forward_, arguments);
+    top_data_[i].End(top[i]->data().get());
+  }
+  fused_ = fuse_;
+}
+
+void OneDNNConvolutionLayer::Backward_cpu(const vector<Blob<float>*>& top,
+    const vector<bool>& propagate_down, const vector<Blob<float>*>& bottom) {
+  if (!Handles(*bottom[0])) {
+    return ConvolutionLayer<float>::Backward_cpu(top, propagate_down, bottom);
+  }
+  if (!backward_prepared_) { PrepareBackward(); }
+  const bool bias = bias_term_ && param_propagate_down_[1];
+  for (int i = 0; i < top.size(); ++i) {
+    SyncedMemory* top_diff = top[i]->diff().get();
+    if (param_propagate_down_[0] || bias) {
+      // oneDNN has both gradients in one primitive; the one that is not wanted
+      // is thrown away.
+      Arguments arguments;
+      arguments[DNNL_ARG_SRC] = bottom_data_[i].Read(
+          bottom[i]->data().get(), bottom_dims_, weight_desc_.src_desc());
+      arguments[DNNL_ARG_DIFF_DST] = top_diff_for_weight_[i].Read(
+          top_diff, top_dims_, weight_desc_.diff_dst_desc());
+      arguments[DNNL_ARG_DIFF_WEIGHTS] = weight_diff_.Begin(
+          param_propagate_down_[0] ? blobs_[0].get() : NULL, weight_dims_,
+          weight_desc_.diff_weights_desc());
+      if (bias_term_) {
+        arguments[DNNL_ARG_DIFF_BIAS] = bias_diff_.Begin(
+            bias ? blobs_[1].get() : NULL, bias_dims_,
+            weight_desc_.diff_bias_desc());
+      }
+      onednn::Execute(backward_weight_, arguments);
+      weight_diff_.End();
+      bias_diff_.End();
+    }
+    if (propagate_down[i]) {
+      Arguments arguments;
+      arguments[DNNL_ARG_WEIGHTS] = backward_weight_reader_.Read(
+          blobs_[0]->data().get(), weight_dims_, data_desc_.weights_desc());
+      arguments[DNNL_ARG_DIFF_DST] = top_diff_[i].Read(
+          top_diff, top_dims_, data_desc_.diff_dst_desc());
+      arguments[DNNL_ARG_DIFF_SRC] = bottom_diff_[i].Begin(
+          bottom[i]->diff().get(), bottom_dims_, data_desc_.diff_src_desc());
+      onednn::Execute(backward_data_, arguments);
+      bottom_diff_[i].End(bottom[i]->diff().get());
+    }
+  }
+}
+
+}  // namespace caffe

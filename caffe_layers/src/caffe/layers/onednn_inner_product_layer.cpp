@@ -1,0 +1,108 @@
+#include "caffe/layers/onednn_inner_product_layer.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "caffe/util/math_functions.hpp"
+
+namespace caffe {
+
+using onednn::kFloat;
+using onednn::MatrixDesc;
+
+// C (m x n) = A (m x k) B (k x n) + beta C, row-major; 'T' where A or B lies
+// transposed. Of oneDNN's two products this is the faster one for gradients.
+static void Multiply(char trans_a, char trans_b, int m, int n, int k,
+    const float* a, const float* b, float beta, float* c) {
+  const dnnl::status status = dnnl::sgemm(
+      trans_a, trans_b, m, n, k, 1.f, a, trans_a == 'T' ? m : k, b,
+      trans_b == 'T' ? k : n, beta, c, n);
+  CHECK(status == dnnl::status::success) << "oneDNN: a matrix product failed";
+}
+
+// For one row, which is bound by memory, it is the faster one, too.
+void OneDNNInnerProductLayer::ForwardRow(const float* bottom,
+    const float* weight, float* top) const {
+  Multiply('N', transpose_ ? 'N' : 'T', 1, N_, K_, bottom, weight, 0.f, top);
+  if (bias_term_) { caffe_axpy(N_, 1.f, blobs_[1]->cpu_data(), top); }
+  if (fuse_) {
+    for (int i = 0; i < N_; ++i) { top[i] = std::max(top[i], 0.f); }
+  }
+}
+
+void OneDNNInnerProductLayer::Forward_cpu(const vector<Blob<float>*>& bottom,
+    const vector<Blob<float>*>& top) {
+  const float* x = bottom[0]->cpu_data();
+  const float* weight = blobs_[0]->cpu_data();
+  float* y = top[0]->mutable_cpu_data();
+  fused_ = fuse_;
+  if (M_ == 0) { return; }
+  if (M_ == 1 && type_ == kFloat) { return ForwardRow(x, weight, y); }
+  forward_.Prepare(BottomDesc(), WeightDesc(), MatrixDesc(M_, N_, false),
+                   false, bias_term_, fuse_);
+  forward_.Run(bottom_.Convert(x, BottomDesc()),
+               weight_.Convert(weight, WeightDesc()), y,
+               bias_term_ ? blobs_[1]->cpu_data() : NULL);
+}
+
+void OneDNNInnerProductLayer::WeightGradient(const Blob<float>& bottom,
+    const float* top_diff, bool add, float* weight_diff) {
+  const float* x = bottom.cpu_data();
+  if (type_ == kFloat) {
+    const float beta = add ? 1.f : 0.f;
+    if (transpose_) {
+      Multiply('T', 'N', K_, N_, M_, x, top_diff, beta, weight_diff);
+    } else {
+      Multiply('T', 'N', N_, K_, M_, top_diff, x, beta, weight_diff);
+    }
+    return;
+  }
+  const dnnl::memory a = bottom_.Convert(x, BottomDesc());
+  const dnnl::memory b = top_diff_.Convert(top_diff, TopDesc());
+  const onednn::Desc a_transposed = MatrixDesc(K_, M_, true, type_);
+  const onednn::Desc b_transposed = MatrixDesc(N_, M_, true, type_);
+  if (transpose_) {
+    weight_product_.Prepare(a_transposed, TopDesc(), MatrixDesc(K_, N_, false),
+                            add);
+    weight_product_.Run(onednn::As(a, a_transposed), b, weight_diff);
+  } else {
+    weight_product_.Prepare(b_transposed, BottomDesc(),
+                            MatrixDesc(N_, K_, false), add);
+    weight_product_.Run(onednn::As(b, b_transposed), a, weight_diff);
+  }
+}
+
+void OneDNNInnerProductLayer::BottomGradient(const float* top_diff,
+    float* bottom_diff) {
+  const float* weight = blobs_[0]->cpu_data();
+  if (type_ == kFloat) {
+    return Multiply('N', transpose_ ? 'T' : 'N', M_, K_, N_, top_diff, weight,
+                    0.f, bottom_diff);
+  }
+  const onednn::Desc transposed = MatrixDesc(N_, K_, transpose_, type_);
+  bottom_product_.Prepare(TopDesc(), transposed, MatrixDesc(M_, K_, false),
+                          false);
+  bottom_product_.Run(
+      top_diff_.Convert(top_diff, TopDesc()),
+      onednn::As(weight_.Convert(weight, WeightDesc()), transposed),
+      bottom_diff);
+}
+
+void OneDNNInnerProductLayer::Backward_cpu(const vector<Blob<float>*>& top,
+    const vector<bool>& propagate_down, const vector<Blob<float>*>& bottom) {
+  const float* top_diff = top[0]->cpu_diff();
+  if (param_propagate_down_[0]) {
+    const bool add = !blobs_[0]->diff()->take_zero();
+    WeightGradient(*bottom[0], top_diff, add, blobs_[0]->mutable_cpu_diff());
+  }
+  if (bias_term_ && param_propagate_down_[1]) {
+    const float beta = blobs_[1]->diff()->take_zero() ? 0.f : 1.f;
+    caffe_cpu_gemv<float>(CblasTrans, M_, N_, 1.f, top_diff,
+        bias_multiplier_.cpu_data(), beta, blobs_[1]->mutable_cpu_diff());
+  }
+  if (propagate_down[0]) {
+    BottomGradient(top_diff, bottom[0]->mutable_cpu_diff());
+  }
+}
+
+}  // namespace caffe
