@@ -94,7 +94,7 @@ dnnl::memory Here(SyncedMemory* data, const dnnl::memory::dims& dims);
 inline float* Values(const dnnl::memory& memory) {
   return static_cast<float*>(memory.get_data_handle());
 }
-inline int64_t Count(const dnnl::memory& memory) {
+inline int Count(const dnnl::memory& memory) {
   return memory.get_desc().get_size() / sizeof(float);
 }
 
