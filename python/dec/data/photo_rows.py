@@ -4,6 +4,7 @@ The photos, in an order that the seed gives, are photos_total and photos_img; th
 four fifths of them photos_train, the others photos_test.
 """
 
+import contextlib
 import functools
 import hashlib
 import itertools
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from joblib.externals.loky import get_reusable_executor
 
 from dec.data import leveldb, photo_labels
 from dec.data.image_features import SMALLEST, Frame, ordered, split
@@ -139,7 +141,7 @@ class PhotoRows:
             )
         ]
         found = 0
-        with bar(len(names), "reading", " photos") as shown:
+        with _ending_workers(), bar(len(names), "reading", " photos") as shown:
             jobs = 1 if len(names) <= _BATCH else jobs
             for batch, results in ordered(
                 functools.partial(_batch, read), _batches(names), jobs
@@ -156,6 +158,19 @@ class PhotoRows:
                 shown.update(len(batch))
         if not found:
             raise DecError(f"{printable(path)}: no photo in it that can be used")
+
+
+@contextlib.contextmanager
+def _ending_workers() -> Iterator[None]:
+    """Ends joblib's processes, which it keeps for five minutes otherwise.
+
+    Caffe's child (caffe_process) ends without joblib's clean-up. Left behind, they
+    would hold its output open, and `dec assign RUN folder | sort` would wait for them.
+    """
+    try:
+        yield
+    finally:
+        get_reusable_executor(reuse=True).shutdown()
 
 
 def _as_they_are(paths: dict[str, Path]) -> dict[str, Path]:

@@ -259,6 +259,11 @@ def _resize(options: argparse.Namespace) -> None:
         f"{done.skipped:,} skipped"
     )
     print(f"photos: {printable(options.out)}")
+    if done.others:
+        print(
+            f"{done.others:,} other files are there too, of earlier calls or of photos "
+            "that are gone; a new folder would be without them"
+        )
     if done.skipped:
         print(f"skipped: {printable(report / 'skipped.csv')}")
 

@@ -32,13 +32,15 @@ class Plan(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """size: as used. Counts of photos; there: done by an earlier call."""
+    """size: as used. Counts of photos; there: done by an earlier call. others: files
+    in the new folder that are of none of this call's photos."""
 
     size: Size
     resized: int
     there: int
     outside: int
     skipped: int
+    others: int
 
 
 def resize(
@@ -95,12 +97,14 @@ def resize(
             f"{printable(folder)}: nothing to resize: {counts['outside']:,} photos "
             f"outside --keep, {len(skipped):,} that cannot be read"
         )
+    done = counts["resized"] + counts["there"]
     return Summary(
         plan.size,
         counts["resized"],
         counts["there"],
         counts["outside"],
         len(skipped),
+        sum(1 for _ in files.walk(out)) - done,
     )
 
 
