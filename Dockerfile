@@ -99,7 +99,7 @@ FROM base AS runtime
 RUN apt-get update -qq && \
     apt-get install -y -qq --no-install-recommends \
       ca-certificates libboost-filesystem1.74.0 libboost-python1.74.0 \
-      libboost-thread1.74.0 libgflags2.2 libgoogle-glog0v6 libhdf5-103-1 \
+      libboost-thread1.74.0 libdnnl2 libgflags2.2 libgoogle-glog0v6 libhdf5-103-1 \
       libhdf5-hl-100 libleveldb1d liblmdb0 libopenblas0-openmp \
       libopencv-core406 libopencv-imgcodecs406 libopencv-imgproc406 \
       libprotobuf32 libpython3.11 python3 && \
