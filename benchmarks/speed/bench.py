@@ -32,7 +32,9 @@ from dec.machine import machine
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 THEIR_PYTHON = ROOT / ".venv-bench/bin/python"
-TOLERANCE = {"blob": 1e-3, "gradient": 1e-3, "update": 1e-2}
+# Of norms. A unit at 0, or a tie in a pooling, that rounding decides otherwise changes
+# no blob, but gradients by up to a thousandth.
+TOLERANCE = {"blob": 1e-4, "gradient": 3e-3, "update": 1e-2}
 CHECK_BATCH = 4
 _PR_SET_PDEATHSIG = 1
 
@@ -42,9 +44,6 @@ def main() -> int:
     try:
         if not options.table:
             _need()
-            for line in options.lines:
-                for side in ("stock", "ours"):
-                    check(line, side, options)
             for turn in range(1, options.turns + 1):
                 _large(turn, options)
                 for line in options.lines:
@@ -87,6 +86,8 @@ def _need() -> None:
 
 def _turn(line: Line, turn: int, options: argparse.Namespace) -> None:
     """All measurements of one line that are missing, side by side."""
+    for side in ("stock", "ours"):
+        check(line, side, options)
     for batch in line.batches:
         for side in line.sides():
             job = _job(line, side, batch, options)
@@ -189,7 +190,7 @@ def check(line: Line, side: str, options: argparse.Namespace) -> None:
         return
     file.parent.mkdir(parents=True, exist_ok=True)
     arrays = file.with_suffix(".npz")
-    _call(_caffe("check", job, arrays), job["threads"])
+    _call(_caffe("check", job, arrays), job["threads"], OMP_WAIT_POLICY="PASSIVE")
     found = _torch("check", _facts(job, dropout=False), file, arrays)
     arrays.unlink()
     for name, difference in found.items():
@@ -213,21 +214,23 @@ def _torch(task: str, job: dict, file: Path, *more: Path):
     job_file = file.with_suffix(".job")
     write_text_atomic(job_file, json.dumps(job))
     command = [THEIR_PYTHON, HERE / "torch_side.py", task, job_file, *more]
+    # Spinning threads are for what is timed.
+    waits = {"OMP_WAIT_POLICY": "PASSIVE"} if task == "check" else {}
     try:
-        return json.loads(_call(command, job["threads"]))
+        return json.loads(_call(command, job["threads"], **waits))
     finally:
         job_file.unlink()
 
 
-def _call(command: list, threads: int, text: str | None = None) -> str:
+def _call(command: list, threads: int, text: str | None = None, **more: str) -> str:
     """The last line (all lines, for a program that is given text) of a command.
 
     Both sides get the same cores and choose the kernels for this processor
-    themselves, whatever the shell says.
+    themselves, whatever the shell says. more: for its environment.
     """
     left_out = ("OPENBLAS_", "OMP_", "MKL_", "GOMP_", "KMP_", "ONEDNN_", "DNNL_")
     environment = {n: v for n, v in os.environ.items() if not n.startswith(left_out)}
-    environment |= {"OMP_NUM_THREADS": str(threads), "GLOG_minloglevel": "2"}
+    environment |= {"OMP_NUM_THREADS": str(threads), "GLOG_minloglevel": "2", **more}
     result = subprocess.run(
         [str(word) for word in command],
         env=environment,

@@ -235,9 +235,9 @@ def best(task: Callable[[], object]) -> float:
 def check(job: dict, file: str) -> dict[str, float]:
     """How far PyTorch's blobs, gradients and trained weights are from Caffe's.
 
-    Every difference is told in the largest number of what it is a difference of;
-    gradients in the largest one of the layer, trained weights in how far that
-    layer's were moved.
+    The Euclidean norm of every difference, in the norm of what it is a difference
+    of: a blob, the larger of the layer's gradients (a bias before a batch
+    normalisation has none but rounding), how far two iterations move its weights.
     """
     arrays = {k: torch.from_numpy(v) for k, v in np.load(file).items()}
     given = _below(arrays, "before")
@@ -280,18 +280,18 @@ def _below(arrays: Blobs, folder: str) -> Blobs:
 
 
 def _scales(arrays: Blobs) -> dict[str, float]:
-    """The largest number of each layer."""
+    """The largest norm among the arrays of each layer."""
     result: dict[str, float] = {}
     for name, array in arrays.items():
         layer = name.split("/")[0]
-        result[layer] = max(result.get(layer, 0.0), array.abs().max().item())
+        result[layer] = max(result.get(layer, 0.0), array.norm().item())
     return result
 
 
 def _apart(a: torch.Tensor, b: torch.Tensor, scale: float | None = None) -> float:
-    difference = (a.detach().reshape(b.shape) - b).abs().max().item()
-    largest = b.abs().max().item() if scale is None else scale
-    return difference / largest if largest > 0 else float(difference > 0)
+    difference = (a.detach().reshape(b.shape) - b).norm().item()
+    norm = b.norm().item() if scale is None else scale
+    return difference / norm if norm > 0 else float(difference > 0)
 
 
 if __name__ == "__main__":
