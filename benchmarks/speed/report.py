@@ -2,11 +2,13 @@
 
 import json
 import statistics
+import textwrap
 from pathlib import Path
 
 import pieces
 from lines import LARGE, Line
 
+_WIDTH = 100
 _MEMORY_LIMIT = 1.20
 
 
@@ -16,7 +18,7 @@ def tables(out: Path, lines: tuple[Line, ...]) -> str:
     found = [(line, *_line(out, line)) for line in lines]
     parts = [
         _speeds(found, large),
-        _times(found, large),
+        _times(found),
         _memory(found),
         _shapes(found, large),
         _on(out),
@@ -72,10 +74,10 @@ def _ratio(sides: dict) -> float | None:
 def _speeds(found: list, large: float | None) -> list[str]:
     rows = [
         "SPEED: images or rows a second, the more the better",
-        f"{'':27}{'best of all turns':^28}|{'ours / PyTorch':^21}|"
-        f"{'ceiling: parts':^15}|{'product':>8}",
-        f"{'':27}{'stock':>9}{'ours':>9}{'PyTorch':>9} |{'median':>7}{'best':>7}"
-        f"{'target':>7}|{'a second':>9}{'ours':>6}|{'ours':>8}",
+        f"{'':27}{'best of all turns':^25}|{'ours / PyTorch':^20}|"
+        f"{'ceiling: parts':^17}|{'product':>8}",
+        f"{'':27}{'stock':>8}{'ours':>8}{'PyTorch':>8} |{'median':>7}{'best':>6}"
+        f"{'target':>7}|{'a second':>9}{'reached':>8}|{'reached':>8}",
     ]
     for line, sides, ceiling in found:
         stock, ours = _best(sides["stock"]), _best(sides["ours"])
@@ -86,24 +88,23 @@ def _speeds(found: list, large: float | None) -> list[str]:
         flops = _flops(ceiling)
         of_large = ours * flops / large if ours and flops and large else None
         rows.append(
-            f"{line.name:27}{_number(stock):>9}{_number(ours):>9}{_number(theirs):>9}"
-            f"{mark}|{_fixed(_ratio(sides)):>7}{_fixed(_over(ours, theirs)):>7}"
-            f"{line.target:7.2f}|{_number(limit):>9}{_percent(_over(ours, limit)):>6}"
+            f"{line.name:27}{_number(stock):>8}{_number(ours):>8}{_number(theirs):>8}"
+            f"{mark}|{_fixed(_ratio(sides)):>7}{_fixed(_over(ours, theirs)):>6}"
+            f"{line.target:7.2f}|{_number(limit):>9}{_percent(_over(ours, limit)):>8}"
             f"|{_percent(of_large):>8}"
         )
-    return rows + [
-        "Same net, batch (embedding: the best of each side's own), cores, float32. "
-        "* channels-last.",
-        "Median: of the turns' ratios, a turn's processes next to each other. "
-        "Ceiling: matrix products and",
-        "convolutions alone, each at the best of oneDNN, OpenBLAS and PyTorch, nothing "
-        "else in the step;",
-        "product: the step's operations at the speed of one large matrix product"
+    return rows + textwrap.wrap(
+        "Same net, cores, batch (embedding: each side's best), float32. Stock: Caffe's "
+        "own layers. *: channels-last is the faster of PyTorch's layouts. Median: of "
+        "the turns' ratios. Ceilings: parts, the matrix products and convolutions "
+        "alone, each at the best of oneDNN, OpenBLAS and PyTorch; product, all "
+        "operations at the speed of one large matrix product"
         + (f" ({large / 1e9:.0f} GFLOP/s)." if large else "."),
-    ]
+        _WIDTH,
+    )
 
 
-def _times(found: list, large: float | None) -> list[str]:
+def _times(found: list) -> list[str]:
     """Where a step's time goes."""
     rows = [
         "TIME OF A STEP, milliseconds: its parts alone, at their best, and the rest of "
@@ -127,12 +128,12 @@ def _times(found: list, large: float | None) -> list[str]:
             f"{_ms(limit):>9}{_ms(seconds['update']):>8}{_ms(rest):>8}{_ms(whole):>9}"
             f"{_ms(other):>9}"
         )
-    return rows + [
+    return rows + textwrap.wrap(
         "Update: momentum and decay in one pass over weight, history and gradient. "
-        "Others: what ours takes",
-        "beyond these: other layers (LRN, pooling, ReLU, dropout, loss), and what the "
-        "parts lose in a net.",
-    ]
+        "Others: what ours takes beyond these: other layers (LRN, pooling, ReLU, "
+        "dropout, loss), and what the parts lose in a net.",
+        _WIDTH,
+    )
 
 
 def _memory(found: list) -> list[str]:
@@ -261,12 +262,11 @@ def _on(out: Path) -> list[str]:
         rows.append(f"Of {len(builds)} builds of Caffe: measure again what is older.")
     apart = [max(r["apart"].values()) for r in results if "apart" in r]
     if apart:
-        rows.append(
+        rows += textwrap.wrap(
             f"Both sides compute the same: {len(apart)} comparisons of all blobs, "
-            f"gradients and updates,"
-        )
-        rows.append(
-            f"at most {max(apart):.0e} apart (relative to the largest of each)."
+            f"gradients and updates, at most {max(apart):.0e} apart (norm of the "
+            "difference, in the norm).",
+            _WIDTH,
         )
     load = max((r["load"] for r in results if "load" in r), default=None)
     if load is not None:
