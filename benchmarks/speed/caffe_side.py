@@ -51,7 +51,7 @@ def load(message: Message, job: dict) -> tuple:
         else:
             prototxt.write(file, message, "for a benchmark")
             solver, net = None, caffe.Net(str(file), caffe.TEST)
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(job.get("seed", 0))
     fill_weights(net, rng)
     fill_inputs(net, message, rng)
     return solver, net
