@@ -33,9 +33,10 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 THEIR_PYTHON = ROOT / ".venv-bench/bin/python"
 # Of norms. A tie in a pooling, or a unit at 0, that rounding decides otherwise changes
-# no blob, but gradients: one tie of 20,000 moves them by 1%. So another draw of weights
-# and inputs may show what one does not; other nets differ in every draw.
-TOLERANCE = {"blob": 1e-4, "gradient": 5e-3, "update": 1e-2}
+# no blob, but gradients: one tie of 20,000 moves them by 1%. So PyTorch computes in
+# double precision there, and where Caffe's rounding decides one, another draw of
+# weights and inputs has none; other nets differ in every draw.
+TOLERANCE = {"blob": 1e-4, "gradient": 1e-3, "update": 1e-2}
 DRAWS = 3
 CHECK_BATCH = 4
 _PR_SET_PDEATHSIG = 1

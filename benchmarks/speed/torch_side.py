@@ -235,11 +235,13 @@ def best(task: Callable[[], object]) -> float:
 def check(job: dict, file: str) -> dict[str, float]:
     """How far PyTorch's blobs, gradients and trained weights are from Caffe's.
 
+    In double precision here, so that PyTorch's rounding decides no tie in a pooling.
     The Euclidean norm of every difference, in the norm of what it is a difference
     of: a blob, the larger of the layer's gradients (a bias before a batch
     normalisation has none but rounding), how far two iterations move its weights.
     """
-    arrays = {k: torch.from_numpy(v) for k, v in np.load(file).items()}
+    torch.set_default_dtype(torch.float64)
+    arrays = {k: torch.from_numpy(v).double() for k, v in np.load(file).items()}
     given = _below(arrays, "before")
     net = Net(job, given)
     blobs = _below(arrays, "input")
