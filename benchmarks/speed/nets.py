@@ -9,7 +9,9 @@ from dec import prototxt
 from dec.errors import DecError
 
 CLASSES = 1000
-RATES = {"dec": 0.01, "net": 1e-5}  # small enough for weights to stay finite
+# Small enough for weights to stay finite, and large enough to move them by more than
+# float32's resolution; of the net or else of the image nets.
+RATES = {"dec": 0.01, "alexnet-bn": 1e-3, "net": 1e-5}
 
 
 def build(net: str, mode: str, batch: int, rows: str = "memory") -> Message:
@@ -149,9 +151,10 @@ def without_dropout(net: Message) -> None:
 def solver(net: Message, name: str) -> caffe_pb2.SolverParameter:
     """SGD with momentum, as all of the nets' own solvers have it."""
     dec = name.startswith("dec-")
+    kind = "dec" if dec else name
     return caffe_pb2.SolverParameter(
         net_param=net,
-        base_lr=RATES["dec" if dec else "net"],
+        base_lr=RATES.get(kind, RATES["net"]),
         lr_policy="fixed",
         momentum=0.9,
         weight_decay=0 if dec else 0.0005,
