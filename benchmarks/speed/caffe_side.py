@@ -60,7 +60,7 @@ def load(message: Message, job: dict) -> tuple:
 def fill_weights(net: caffe.Net, rng: np.random.Generator) -> None:
     """Weights under which activations keep their size from layer to layer.
 
-    But for the last one's, so that the loss is within the range of float32.
+    But for the last one's before a softmax, whose loss would leave float32's range.
     """
     products = [name for name, blobs in net.params.items() if len(blobs) == 2]
     kinds = dict(zip(net._layer_names, (x.type for x in net.layers), strict=True))
@@ -76,7 +76,8 @@ def fill_weights(net: caffe.Net, rng: np.random.Generator) -> None:
             elif kinds[name] == "Scale":
                 blob.data[...] = 0.1 * noise + (1 if i == 0 else 0)
             elif len(shape) > 1:
-                size = 0.05 if name == products[-1] else 1
+                softmax = "SoftmaxWithLoss" in kinds.values()
+                size = 0.05 if softmax and name == products[-1] else 1
                 blob.data[...] = noise * size * math.sqrt(2 / math.prod(shape[1:]))
             else:
                 blob.data[...] = 0.1 * np.abs(noise)
