@@ -167,7 +167,7 @@ def test_table(tmp_path):
     from lines import LARGE
 
     dec = line("dec-stack-train-256")
-    where = {"machine": {"processor": "a processor"}, "load": 1.5}
+    where = {"machine": {"processor": "a processor"}, "others": 0.5}
     folder = tmp_path / dec.key
     folder.mkdir()
     (tmp_path / "large").mkdir()
@@ -211,7 +211,8 @@ def test_table(tmp_path):
     )
     text = report.tables(tmp_path, (dec, line("caffenet-forward-1")))
     assert max(len(row) for row in text.splitlines()) <= 100
-    speed, times, memory, parts, _ = text.split("\n\n")
+    speed, times, memory, parts, machine = text.split("\n\n")
+    assert "BUSY" in machine
     numbers = speed.splitlines()[3].replace("|", " ").split()[-9:]
     assert numbers[:3] == ["1,500", "4,000", "3,000"]
     assert numbers[3:6] == ["1.75", "1.33", "1.20"]  # the median of 2 and 1.5
@@ -251,6 +252,13 @@ def test_best_and_median_of_a_clock(monkeypatch):
     result = clock.measure(lambda: None, 8)
     assert (result["best"], result["median"], result["steps"]) == (8.0, 4.0, 4)
     assert result["memory"] > 1
+
+
+def test_share_of_others():
+    import clock
+
+    result = clock.measure(lambda: sum(range(10**5)), 1)
+    assert -0.1 < result["others"] < 1.1
 
 
 def test_without_pytorch_it_says_so(monkeypatch, tmp_path):

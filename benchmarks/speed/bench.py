@@ -153,14 +153,13 @@ def _measure(job: dict, file: Path) -> None:
     """One side's speed, if it is not there already."""
     if _there(job, file):
         return
-    load = os.getloadavg()[0]
     if job["side"].startswith("torch"):
         result = _torch("time", _facts(job), file)
     else:
         result = json.loads(_call(_caffe("time", job), job["threads"]))
     what = "images" if job["net"] in ("caffenet", "alexnet-bn") else "rows"
     progress.say(f"{file}: {result['median']:,.1f} {what} a second")
-    _write(file, job, {"load": load, **result})
+    _write(file, job, result)
 
 
 def _ceiling(parts: list[dict], job: dict, file: Path) -> None:

@@ -10,6 +10,7 @@ from lines import LARGE, Line
 
 _WIDTH = 100
 _MEMORY_LIMIT = 1.20
+_BUSY = 0.05
 
 
 def tables(out: Path, lines: tuple[Line, ...]) -> str:
@@ -268,9 +269,15 @@ def _on(out: Path) -> list[str]:
             "difference, in the norm).",
             _WIDTH,
         )
-    load = max((r["load"] for r in results if "load" in r), default=None)
-    if load is not None:
-        rows.append(f"Load before a measurement: up to {load:.1f}.")
+    others = [r["others"] for r in results if "others" in r]
+    if others and max(others) > _BUSY:
+        rows += textwrap.wrap(
+            f"THE MACHINE WAS BUSY: in {sum(x > _BUSY for x in others)} of {len(others)} "
+            f"measurements others had more than {_BUSY:.0%} of it, up to "
+            f"{max(others):.0%}. These ratios say little: threads that spin while they "
+            "wait (PyTorch's do, Caffe's do not) lose far more by it.",
+            _WIDTH,
+        )
     return rows
 
 
