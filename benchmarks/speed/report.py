@@ -271,8 +271,9 @@ def _on(out: Path) -> list[str]:
         )
     others = [r["others"] for r in results if "others" in r]
     if others and max(others) > _BUSY:
+        busy = sum(share > _BUSY for share in others)
         rows += textwrap.wrap(
-            f"THE MACHINE WAS BUSY: in {sum(x > _BUSY for x in others)} of {len(others)} "
+            f"THE MACHINE WAS BUSY: in {busy} of {len(others)} "
             f"measurements others had more than {_BUSY:.0%} of it, up to "
             f"{max(others):.0%}. These ratios say little: threads that spin while they "
             "wait (PyTorch's do, Caffe's do not) lose far more by it.",
