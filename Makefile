@@ -12,6 +12,8 @@ DEC_ARGS ?=
 PRETRAIN ?=
 OPTIONS = $(if $(PRETRAIN),--pretrain $(PRETRAIN)) $(DEC_ARGS)
 SEEDS ?= 1 2 3 4 5
+# Options of a benchmark, as in: make bench BENCH_ARGS=--table
+BENCH_ARGS ?=
 # Where the data set's files lie, if you have them: make dec-mnist MNIST=~/mnist
 MNIST ?=
 
@@ -118,9 +120,11 @@ lint: .venv/.ready  ## ruff on the Python, Caffe's style on the C++
 	.venv/bin/ruff format --check .
 	.venv/bin/cpplint --quiet $$(git ls-files 'caffe_layers/*.?pp' 'caffe_layers/*.cu')
 
-bench: mnist-leveldb .venv-bench/.ready  ## our speed beside PyTorch's, as ratios
-	.venv/bin/python benchmarks/phase2_step.py
-	.venv/bin/python benchmarks/embedding_pass.py
+bench: mnist-leveldb .venv-bench/.ready  ## our speed beside stock Caffe and PyTorch
+	@caffe_layers/install_packages.sh libdnnl-dev libopenblas-openmp-dev
+	.venv/bin/python benchmarks/speed/bench.py $(BENCH_ARGS)
+
+bench-features: .venv/.ready  ## the speed of HOG and colours, as ratios
 	.venv/bin/python benchmarks/feature_pass.py
 
 bench-dec: mnist-leveldb .venv-bench/.ready  ## DEC whole, beside ClustPy's and PyTorch (hours)
