@@ -34,7 +34,7 @@ class OneDNNLRNLayer : public LRNLayer<float> {
   dnnl::lrn_forward forward_;
   dnnl::lrn_backward backward_;
   dnnl::memory workspace_;
-  onednn::Reader top_diff_;
+  onednn::Reader bottom_data_, top_diff_;
   onednn::Writer top_data_, bottom_diff_;
 };
 

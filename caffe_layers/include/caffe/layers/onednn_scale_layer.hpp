@@ -30,7 +30,8 @@ class OneDNNScaleLayer : public ScaleLayer<float>, public ReLUFuser {
  private:
   bool Handles(const vector<Blob<float>*>& bottom) const;
 
-  bool handled_;  // the last forward pass
+  bool handled_;       // the last forward pass
+  onednn::Desc desc_;  // its bottom blob
   onednn::SavedInput input_;
   onednn::Writer top_data_;
   onednn::ElementwiseGradient gradient_;

@@ -137,11 +137,14 @@ class SavedInput {
   /// so that the layer has to write into other memory.
   dnnl::memory Save(SyncedMemory* data, const dnnl::memory::dims& dims,
                     bool overwritten);
-  /// What was saved, or the blob as it is where that is still the input.
-  dnnl::memory Saved(SyncedMemory* data, const dnnl::memory::dims& dims) const;
+  /// What was saved, or the blob where that is still the input; in the layout
+  /// that it had, wherever somebody has looked at it since.
+  dnnl::memory Saved(SyncedMemory* data, const dnnl::memory::dims& dims,
+                     const Desc& layout);
 
  private:
   dnnl::memory copy_;
+  Reader reader_;
   bool copied_;
 };
 

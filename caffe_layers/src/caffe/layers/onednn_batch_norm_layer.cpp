@@ -77,8 +77,7 @@ void OneDNNBatchNormLayer::Backward_cpu(const vector<Blob<float>*>& top,
     return BatchNormLayer<float>::Backward_cpu(top, propagate_down, bottom);
   }
   const memory::dims dims = onednn::Dims(*bottom[0]);
-  const memory x = input_.Saved(bottom[0]->data().get(), dims);
-  Prepare(x.get_desc());
+  const memory x = input_.Saved(bottom[0]->data().get(), dims, desc_);
   const memory y_diff = top_diff_.Read(
       top[0]->diff().get(), dims, backward_desc_.diff_dst_desc());
   SyncedMemory* bottom_diff = bottom[0]->diff().get();

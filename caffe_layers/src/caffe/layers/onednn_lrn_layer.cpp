@@ -42,7 +42,8 @@ void OneDNNLRNLayer::CrossChannelBackward_cpu(
     const vector<Blob<float>*>& bottom) {
   if (!propagate_down[0]) { return; }
   const memory::dims dims = onednn::Dims(*bottom[0]);
-  const memory x = onednn::Here(bottom[0]->data().get(), dims);
+  // In the forward pass's layout, which the workspace is in.
+  const memory x = bottom_data_.Read(bottom[0]->data().get(), dims, desc_);
   const memory y_diff = top_diff_.Read(
       top[0]->diff().get(), dims, backward_desc_.diff_dst_desc());
   SyncedMemory* bottom_diff = bottom[0]->diff().get();

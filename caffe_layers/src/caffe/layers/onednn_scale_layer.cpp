@@ -145,7 +145,8 @@ void OneDNNScaleLayer::Forward_cpu(const vector<Blob<float>*>& bottom,
   SyncedMemory* top_data = top[0]->data().get();
   const memory x = input_.Save(bottom[0]->data().get(), dims,
                                bottom[0] == top[0]);
-  const memory y = top_data_.Begin(top_data, dims, x.get_desc());
+  desc_ = x.get_desc();
+  const memory y = top_data_.Begin(top_data, dims, desc_);
   Channels shape;
   shape.Set(x.get_desc());
   const int channels = blobs_[0]->count();
@@ -167,7 +168,7 @@ void OneDNNScaleLayer::Backward_cpu(const vector<Blob<float>*>& top,
     return ScaleLayer<float>::Backward_cpu(top, propagate_down, bottom);
   }
   const memory::dims dims = onednn::Dims(*bottom[0]);
-  const memory x = input_.Saved(bottom[0]->data().get(), dims);
+  const memory x = input_.Saved(bottom[0]->data().get(), dims, desc_);
   Channels shape;
   shape.Set(x.get_desc());
   const int channels = blobs_[0]->count();

@@ -196,8 +196,9 @@ dnnl::memory SavedInput::Save(SyncedMemory* data,
 }
 
 dnnl::memory SavedInput::Saved(SyncedMemory* data,
-                               const dnnl::memory::dims& dims) const {
-  return copied_ ? copy_ : Here(data, dims);
+                               const dnnl::memory::dims& dims,
+                               const Desc& layout) {
+  return copied_ ? copy_ : reader_.Read(data, dims, layout);
 }
 
 void ElementwiseGradient::Begin(SyncedMemory* top, SyncedMemory* bottom,
