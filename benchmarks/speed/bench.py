@@ -157,7 +157,7 @@ def _measure(job: dict, file: Path) -> None:
         result = _torch("time", _facts(job), file)
     else:
         result = json.loads(_call(_caffe("time", job), job["threads"]))
-    what = "images" if job["net"] in ("caffenet", "alexnet-bn") else "rows"
+    what = "rows" if job["net"].startswith("dec-") else "images"
     progress.say(f"{file}: {result['median']:,.1f} {what} a second")
     _write(file, job, result)
 

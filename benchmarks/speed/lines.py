@@ -34,11 +34,6 @@ class Line:
     def convolutional(self) -> bool:
         return not self.net.startswith("dec-")
 
-    @property
-    def images(self) -> str:
-        """What is counted."""
-        return "images" if self.convolutional else "rows"
-
     def sides(self) -> list[str]:
         """Who computes it, in turns."""
         sides = ["stock", "ours", "torch"]
