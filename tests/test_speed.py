@@ -182,6 +182,7 @@ def test_table(tmp_path):
             ("stock", 500.0, 100.0),
             ("ours", ours, 110.0),
             ("torch", theirs, 300.0),
+            ("bfloat16", 1.5 * ours, 110.0),
         ):
             put(
                 f"{dec.key}/{turn}-{side}-256.json",
@@ -211,12 +212,13 @@ def test_table(tmp_path):
     )
     text = report.tables(tmp_path, (dec, line("caffenet-forward-1")))
     assert max(len(row) for row in text.splitlines()) <= 100
-    speed, times, memory, parts, machine = text.split("\n\n")
+    speed, rounded, times, memory, parts, machine = text.split("\n\n")
     assert "BUSY" in machine
     numbers = speed.splitlines()[3].replace("|", " ").split()[-9:]
     assert numbers[:3] == ["1,500", "4,000", "3,000"]
     assert numbers[3:6] == ["1.75", "1.33", "1.20"]  # the median of 2 and 1.5
     assert numbers[6:] == ["8,000", "50%", "31%"]  # 32 ms; 64 ms x 100 of 2 GFLOP
+    assert rounded.splitlines()[2].split()[-4:] == ["4,000", "5,500", "1.50", "1.50"]
     assert times.splitlines()[2].split()[-8:] == (
         ["2.00", "0.0", "32.0", "32.0", "8.0", "24.0", "64.0", "85.3"]
     )

@@ -33,10 +33,11 @@ def main() -> None:
 
 
 def network(job: dict) -> Message:
-    """The job's net; with stock layers where its side is "stock"."""
+    """The job's net; with stock layers or in bfloat16 where its side is that."""
     net = nets.build(job["net"], job["mode"], job["batch"], job["rows"])
     if job["side"] == "stock":
         nets.stock(net)
+    net.bfloat16 = job["side"] == "bfloat16"
     return net
 
 

@@ -37,7 +37,11 @@ class Line:
     def sides(self) -> list[str]:
         """Who computes it, in turns."""
         sides = ["stock", "ours", "torch"]
-        return sides + ["torch-channels-last"] if self.convolutional else sides
+        if self.convolutional:
+            sides.append("torch-channels-last")
+        if self.mode == "train" and self.rows == "memory":
+            sides.append("bfloat16")
+        return sides
 
 
 _SIZES = (256, 1000, 4000)

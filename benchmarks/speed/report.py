@@ -10,6 +10,7 @@ from lines import LARGE, Line
 
 _WIDTH = 100
 _MEMORY_LIMIT = 1.20
+_BFLOAT16_TARGET = 1.50
 _BUSY = 0.05
 
 
@@ -19,6 +20,7 @@ def tables(out: Path, lines: tuple[Line, ...]) -> str:
     found = [(line, *_line(out, line)) for line in lines]
     parts = [
         _speeds(found, large),
+        _bfloat16(found),
         _times(found),
         _memory(found),
         _shapes(found, large),
@@ -103,6 +105,28 @@ def _speeds(found: list, large: float | None) -> list[str]:
         + (f" ({large / 1e9:.0f} GFLOP/s)." if large else "."),
         _WIDTH,
     )
+
+
+def _bfloat16(found: list) -> list[str]:
+    rows = [
+        "BFLOAT16: training with `bfloat16: true`, images or rows a second",
+        f"{'':27}{'float32':>9}{'bfloat16':>10}{'median ratio':>14}{'target':>8}",
+    ]
+    for line, sides, _ in found:
+        if "bfloat16" not in sides:
+            continue
+        ours, rounded = sides["ours"], sides["bfloat16"]
+        ratios = [
+            rounded[turn]["median"] / ours[turn]["median"]
+            for turn in rounded
+            if turn in ours
+        ]
+        rows.append(
+            f"{line.name:27}{_number(_best(ours)):>9}{_number(_best(rounded)):>10}"
+            f"{_fixed(statistics.median(ratios) if ratios else None):>14}"
+            f"{_BFLOAT16_TARGET:8.2f}"
+        )
+    return rows
 
 
 def _times(found: list) -> list[str]:

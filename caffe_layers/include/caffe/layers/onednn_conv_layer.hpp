@@ -7,7 +7,6 @@
 #include "caffe/layers/conv_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
 #include "caffe/util/onednn.hpp"
-#include "caffe/util/relu_fusion.hpp"
 
 namespace caffe {
 
@@ -16,8 +15,7 @@ namespace caffe {
  *        elsewhere ConvolutionLayer's own. With `bfloat16: true` factors are
  *        rounded to bfloat16; sums, blobs and parameters stay float.
  */
-class OneDNNConvolutionLayer : public ConvolutionLayer<float>,
-                               public ReLUFuser {
+class OneDNNConvolutionLayer : public ConvolutionLayer<float> {
  public:
   explicit OneDNNConvolutionLayer(const LayerParameter& param)
       : ConvolutionLayer<float>(param), type_(onednn::FactorType(param)),
@@ -37,7 +35,6 @@ class OneDNNConvolutionLayer : public ConvolutionLayer<float>,
   typedef dnnl::convolution_backward_weights::primitive_desc WeightDesc;
 
   bool Handles(const Blob<float>& bottom) const;
-  ForwardDesc MakeForward(bool relu) const;
   void PrepareForward();
   void PrepareBackward();
 
@@ -46,10 +43,10 @@ class OneDNNConvolutionLayer : public ConvolutionLayer<float>,
   // for weights in groups.
   dnnl::memory::dims bottom_dims_, top_dims_, weight_dims_, bias_dims_;
   dnnl::memory::dims stride_dims_, dilation_dims_, pad_dims_;
-  ForwardDesc forward_desc_, forward_relu_desc_;
+  ForwardDesc forward_desc_;
   DataDesc data_desc_;
   WeightDesc weight_desc_;
-  dnnl::convolution_forward forward_, forward_relu_;
+  dnnl::convolution_forward forward_;
   dnnl::convolution_backward_data backward_data_;
   dnnl::convolution_backward_weights backward_weight_;
   bool backward_prepared_;

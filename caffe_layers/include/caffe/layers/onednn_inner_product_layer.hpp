@@ -7,17 +7,15 @@
 #include "caffe/layers/inner_product_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
 #include "caffe/util/onednn.hpp"
-#include "caffe/util/relu_fusion.hpp"
 
 namespace caffe {
 
 /**
- * @brief The inner product by oneDNN's matrix products on the CPU, bias and
- *        ReLU with them. With `bfloat16: true` factors are rounded to bfloat16;
- *        sums, blobs and parameters stay float.
+ * @brief The inner product by oneDNN's matrix products on the CPU, with the
+ *        bias. With `bfloat16: true` factors are rounded to bfloat16; sums, blobs
+ *        and parameters stay float.
  */
-class OneDNNInnerProductLayer : public InnerProductLayer<float>,
-                                public ReLUFuser {
+class OneDNNInnerProductLayer : public InnerProductLayer<float> {
  public:
   explicit OneDNNInnerProductLayer(const LayerParameter& param)
       : InnerProductLayer<float>(param), type_(onednn::FactorType(param)) {}

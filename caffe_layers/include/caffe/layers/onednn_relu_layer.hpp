@@ -7,19 +7,19 @@
 #include "caffe/layers/relu_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
 #include "caffe/util/onednn.hpp"
-#include "caffe/util/relu_fusion.hpp"
 
 namespace caffe {
 
 /**
- * @brief ReLU on the CPU in threads, in whatever layout the values come, or
- *        done already by the layer before.
+ * @brief ReLU on the CPU in threads, in whatever layout the values come.
+ *
+ * oneDNN could do it with the layer before, but makes 0 of what is not a number,
+ * which has to be seen in the loss.
  */
-class OneDNNReLULayer : public ReLULayer<float>, public FusedReLU {
+class OneDNNReLULayer : public ReLULayer<float> {
  public:
   explicit OneDNNReLULayer(const LayerParameter& param)
       : ReLULayer<float>(param) {}
-  virtual bool CanBeFused() const { return Slope() == 0; }
 
  protected:
   virtual void Forward_cpu(const vector<Blob<float>*>& bottom,

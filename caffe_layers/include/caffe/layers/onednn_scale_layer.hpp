@@ -7,16 +7,14 @@
 #include "caffe/layers/scale_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
 #include "caffe/util/onednn.hpp"
-#include "caffe/util/relu_fusion.hpp"
 
 namespace caffe {
 
 /**
  * @brief Scale and bias of an image's channels on the CPU in threads, in
- *        Caffe's layout or in blocks of channels, with the ReLU behind;
- *        ScaleLayer's own for all else.
+ *        Caffe's layout or in blocks of channels; ScaleLayer's own for all else.
  */
-class OneDNNScaleLayer : public ScaleLayer<float>, public ReLUFuser {
+class OneDNNScaleLayer : public ScaleLayer<float> {
  public:
   explicit OneDNNScaleLayer(const LayerParameter& param)
       : ScaleLayer<float>(param), handled_(false) {}

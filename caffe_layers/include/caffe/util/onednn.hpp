@@ -60,19 +60,18 @@ class Converter {
   dnnl::memory copy_;
 };
 
-/// C = A B, or C += A B, with a bias to each row and ReLU if asked for. Sums
-/// are float.
+/// C = A B, or C += A B, with a bias to each row if asked for. Sums are float.
 class Product {
  public:
   void Prepare(const Desc& a, const Desc& b, const Desc& c, bool add,
-               bool bias = false, bool relu = false);
+               bool bias = false);
   void Run(const dnnl::memory& a, const dnnl::memory& b, float* c,
            const float* bias = NULL) const;
 
  private:
   dnnl::matmul primitive_;
   Desc a_, b_, c_;
-  bool add_, bias_, relu_;
+  bool add_, bias_;
 };
 
 /// Values in a layout of oneDNN's.

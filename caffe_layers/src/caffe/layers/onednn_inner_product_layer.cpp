@@ -1,6 +1,5 @@
 #include "caffe/layers/onednn_inner_product_layer.hpp"
 
-#include <algorithm>
 #include <vector>
 
 #include "caffe/util/math_functions.hpp"
@@ -25,9 +24,6 @@ void OneDNNInnerProductLayer::ForwardRow(const float* bottom,
     const float* weight, float* top) const {
   Multiply('N', transpose_ ? 'N' : 'T', 1, N_, K_, bottom, weight, 0.f, top);
   if (bias_term_) { caffe_axpy(N_, 1.f, blobs_[1]->cpu_data(), top); }
-  if (fuse_) {
-    for (int i = 0; i < N_; ++i) { top[i] = std::max(top[i], 0.f); }
-  }
 }
 
 void OneDNNInnerProductLayer::Forward_cpu(const vector<Blob<float>*>& bottom,
@@ -35,11 +31,10 @@ void OneDNNInnerProductLayer::Forward_cpu(const vector<Blob<float>*>& bottom,
   const float* x = bottom[0]->cpu_data();
   const float* weight = blobs_[0]->cpu_data();
   float* y = top[0]->mutable_cpu_data();
-  fused_ = fuse_;
   if (M_ == 0) { return; }
   if (M_ == 1 && type_ == kFloat) { return ForwardRow(x, weight, y); }
   forward_.Prepare(BottomDesc(), WeightDesc(), MatrixDesc(M_, N_, false),
-                   false, bias_term_, fuse_);
+                   false, bias_term_);
   forward_.Run(bottom_.Convert(x, BottomDesc()),
                weight_.Convert(weight, WeightDesc()), y,
                bias_term_ ? blobs_[1]->cpu_data() : NULL);

@@ -10,7 +10,6 @@ using dnnl::memory;
 
 void OneDNNReLULayer::Forward_cpu(const vector<Blob<float>*>& bottom,
     const vector<Blob<float>*>& top) {
-  if (IsDone()) { return; }
   const memory::dims dims = onednn::FlatDims(*bottom[0],
                                              *bottom[0]->data());
   SyncedMemory* top_data = top[0]->data().get();

@@ -1,7 +1,6 @@
 #include "caffe/layers/onednn_scale_layer.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <vector>
 
 namespace caffe {
@@ -51,7 +50,7 @@ vector<float> Padded(const float* values, int count, const Channels& shape) {
 // A block is a constant for the compiler: kBlock channels in one register.
 template <int kBlock>
 void ScaleForward(const Channels& shape, const float* scale, const float* bias,
-                  float lowest, const float* x, float* y) {
+                  const float* x, float* y) {
 #pragma omp parallel for collapse(2)
   for (int n = 0; n < shape.num; ++n) {
     for (int b = 0; b < shape.blocks; ++b) {
@@ -63,8 +62,7 @@ void ScaleForward(const Channels& shape, const float* scale, const float* bias,
       for (int i = 0; i < shape.pixels; ++i) {
 #pragma omp simd
         for (int c = 0; c < kBlock; ++c) {
-          to[i * kBlock + c] =
-              std::max(from[i * kBlock + c] * s[c] + t[c], lowest);
+          to[i * kBlock + c] = from[i * kBlock + c] * s[c] + t[c];
         }
       }
     }
@@ -153,13 +151,11 @@ void OneDNNScaleLayer::Forward_cpu(const vector<Blob<float>*>& bottom,
   const vector<float> scale = Padded(blobs_[0]->cpu_data(), channels, shape);
   const vector<float> bias = Padded(
       bias_layer_ ? blobs_[bias_param_id_]->cpu_data() : NULL, channels, shape);
-  const float lowest = fuse_ ? 0.f : -std::numeric_limits<float>::infinity();
   const auto forward = shape.block == 16 ? ScaleForward<16> :
       shape.block == 8 ? ScaleForward<8> : ScaleForward<1>;
-  forward(shape, scale.data(), bias.data(), lowest, onednn::Values(x),
+  forward(shape, scale.data(), bias.data(), onednn::Values(x),
           onednn::Values(y));
   top_data_.End(top_data);
-  fused_ = fuse_;
 }
 
 void OneDNNScaleLayer::Backward_cpu(const vector<Blob<float>*>& top,

@@ -88,9 +88,9 @@ dnnl::memory Converter::Convert(const float* values, const Desc& wanted) {
 }
 
 void Product::Prepare(const Desc& a, const Desc& b, const Desc& c, bool add,
-                      bool bias, bool relu) {
+                      bool bias) {
   if (primitive_ && a == a_ && b == b_ && c == c_ && add == add_ &&
-      bias == bias_ && relu == relu_) {
+      bias == bias_) {
     return;
   }
   a_ = a;
@@ -98,12 +98,8 @@ void Product::Prepare(const Desc& a, const Desc& b, const Desc& c, bool add,
   c_ = c;
   add_ = add;
   bias_ = bias;
-  relu_ = relu;
   dnnl::post_ops operations;
   if (add) { operations.append_sum(1.f); }
-  if (relu) {
-    operations.append_eltwise(1.f, dnnl::algorithm::eltwise_relu, 0.f, 0.f);
-  }
   dnnl::primitive_attr attributes;
   attributes.set_post_ops(operations);
   typedef dnnl::matmul::desc Operation;
