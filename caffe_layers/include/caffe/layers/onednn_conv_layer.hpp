@@ -37,6 +37,7 @@ class OneDNNConvolutionLayer : public ConvolutionLayer<float> {
   bool Handles(const Blob<float>& bottom) const;
   void PrepareForward();
   void PrepareBackward();
+  dnnl::memory ReadWeight(const onednn::Desc& desc);
 
   const onednn::Type type_;  // of the factors
   // What the primitives are for; {groups, outputs, channels, height, width}
@@ -53,7 +54,7 @@ class OneDNNConvolutionLayer : public ConvolutionLayer<float> {
 
   onednn::Reader weight_, backward_weight_reader_;
   // One for each bottom blob.
-  vector<onednn::Reader> bottom_data_, top_diff_, top_diff_for_weight_;
+  vector<onednn::Reader> bottom_data_, top_diff_;
   vector<onednn::Writer> top_data_, bottom_diff_;
   onednn::Adder weight_diff_, bias_diff_;
 };

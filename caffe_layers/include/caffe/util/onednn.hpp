@@ -100,11 +100,17 @@ inline int Count(const dnnl::memory& memory) {
 /// Reads a blob in a given layout; holds the copy where it lies in another.
 class Reader {
  public:
+  Reader() : version_(0) {}
   dnnl::memory Read(SyncedMemory* data, const dnnl::memory::dims& dims,
                     const Desc& wanted);
+  /// The same, of a blob that only changes by calls: where none has been since
+  /// the last time, the copy is still good.
+  dnnl::memory ReadAgain(SyncedMemory* data, const dnnl::memory::dims& dims,
+                         const Desc& wanted);
 
  private:
   dnnl::memory copy_;
+  uint64_t version_;  // of the data that copy_ is of
 };
 
 /// Writes a blob in a given layout: Begin, the primitive, End.

@@ -28,7 +28,6 @@ void OneDNNConvolutionLayer::Reshape(const vector<Blob<float>*>& bottom,
   backward_prepared_ = false;
   bottom_data_.resize(bottom.size());
   top_diff_.resize(bottom.size());
-  top_diff_for_weight_.resize(bottom.size());
   top_data_.resize(bottom.size());
   bottom_diff_.resize(bottom.size());
 }
@@ -83,6 +82,13 @@ void OneDNNConvolutionLayer::PrepareBackward() {
   backward_prepared_ = true;
 }
 
+// In training they change with every pass; elsewhere one copy serves them all.
+memory OneDNNConvolutionLayer::ReadWeight(const onednn::Desc& desc) {
+  SyncedMemory* data = blobs_[0]->data().get();
+  return phase_ == TEST ? weight_.ReadAgain(data, weight_dims_, desc) :
+      weight_.Read(data, weight_dims_, desc);
+}
+
 void OneDNNConvolutionLayer::Forward_cpu(const vector<Blob<float>*>& bottom,
     const vector<Blob<float>*>& top) {
   if (!Handles(*bottom[0])) {
@@ -90,8 +96,7 @@ void OneDNNConvolutionLayer::Forward_cpu(const vector<Blob<float>*>& bottom,
   }
   const ForwardDesc& desc = forward_desc_;
   Arguments arguments;
-  arguments[DNNL_ARG_WEIGHTS] = weight_.Read(
-      blobs_[0]->data().get(), weight_dims_, desc.weights_desc());
+  arguments[DNNL_ARG_WEIGHTS] = ReadWeight(desc.weights_desc());
   if (bias_term_) {
     arguments[DNNL_ARG_BIAS] =
         onednn::Here(blobs_[1]->data().get(), bias_dims_);
@@ -119,9 +124,9 @@ void OneDNNConvolutionLayer::Backward_cpu(const vector<Blob<float>*>& top,
       // oneDNN has both gradients in one primitive; the one that is not wanted
       // is thrown away.
       Arguments arguments;
-      arguments[DNNL_ARG_SRC] = bottom_data_[i].Read(
+      arguments[DNNL_ARG_SRC] = bottom_data_[i].ReadAgain(
           bottom[i]->data().get(), bottom_dims_, weight_desc_.src_desc());
-      arguments[DNNL_ARG_DIFF_DST] = top_diff_for_weight_[i].Read(
+      arguments[DNNL_ARG_DIFF_DST] = top_diff_[i].Read(
           top_diff, top_dims_, weight_desc_.diff_dst_desc());
       arguments[DNNL_ARG_DIFF_WEIGHTS] = weight_diff_.Begin(
           param_propagate_down_[0] ? blobs_[0].get() : NULL, weight_dims_,
@@ -139,7 +144,7 @@ void OneDNNConvolutionLayer::Backward_cpu(const vector<Blob<float>*>& top,
       Arguments arguments;
       arguments[DNNL_ARG_WEIGHTS] = backward_weight_reader_.Read(
           blobs_[0]->data().get(), weight_dims_, data_desc_.weights_desc());
-      arguments[DNNL_ARG_DIFF_DST] = top_diff_[i].Read(
+      arguments[DNNL_ARG_DIFF_DST] = top_diff_[i].ReadAgain(
           top_diff, top_dims_, data_desc_.diff_dst_desc());
       arguments[DNNL_ARG_DIFF_SRC] = bottom_diff_[i].Begin(
           bottom[i]->diff().get(), bottom_dims_, data_desc_.diff_src_desc());

@@ -587,6 +587,49 @@ TEST_F(OneDNNLayersTest, Bfloat16IsNearFloat) {
   }
 }
 
+TEST_F(OneDNNLayersTest, WeightsThatChangeBetweenPassesAreSeen) {
+  const string text = "state { phase: TEST } " + Input("x", {2, 16, 9, 9}) +
+      Input("target", {2, 5}) +
+      ConvLayer("conv", "x", "a", "num_output: 16 kernel_size: 3") + Loss("a");
+  Net<float> own(Parse(text, "CAFFE")), net(Parse(text, "ONEDNN")),
+      other(Parse(text, "ONEDNN"));
+  CopyWeights(own, &net);
+  Fill(own.input_blobs()[0], false);
+  Fill(own.input_blobs()[1], false);
+  CopyInputs(&own, &net);
+  own.Forward();
+  net.Forward();
+  ExpectSameNets(own, net);
+  // By a call.
+  Fill(own.learnable_params()[0], false);
+  CopyWeights(own, &net);
+  own.Forward();
+  net.Forward();
+  ExpectSameNets(own, net);
+  // By taking those of another net, in memory or as a caffemodel.
+  CopyWeights(other, &own);
+  net.ShareTrainedLayersWith(&other);
+  own.Forward();
+  net.Forward();
+  ExpectSameNets(own, net);
+  NetParameter snapshot;
+  Net<float>(Parse(text, "CAFFE")).ToProto(&snapshot);
+  own.CopyTrainedLayersFrom(snapshot);
+  net.CopyTrainedLayersFrom(snapshot);
+  own.Forward();
+  net.Forward();
+  ExpectSameNets(own, net);
+  // Through a pointer that somebody keeps.
+  net.learnable_params()[0]->data()->set_exposed();
+  float* kept = net.learnable_params()[0]->mutable_cpu_data();
+  net.Forward();
+  kept[5] += 3;
+  own.learnable_params()[0]->mutable_cpu_data()[5] += 3;
+  own.Forward();
+  net.Forward();
+  ExpectSameNets(own, net);
+}
+
 TEST_F(OneDNNLayersTest, DoubleHasCaffesOwnLayers) {
   const LayerParameter param =
       Layer(Conv("num_output: 2 kernel_size: 1"), "ONEDNN");

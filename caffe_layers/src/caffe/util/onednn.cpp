@@ -141,7 +141,18 @@ dnnl::memory Reader::Read(SyncedMemory* data, const dnnl::memory::dims& dims,
     copy_ = dnnl::memory(wanted, Engine());
   }
   Reorder(here, copy_);
+  version_ = data->version();
   return copy_;
+}
+
+dnnl::memory Reader::ReadAgain(SyncedMemory* data,
+                               const dnnl::memory::dims& dims,
+                               const Desc& wanted) {
+  if (copy_ && version_ == data->version() && !data->exposed() &&
+      copy_.get_desc() == wanted) {
+    return copy_;
+  }
+  return Read(data, dims, wanted);
 }
 
 dnnl::memory Writer::Begin(SyncedMemory* data, const dnnl::memory::dims& dims,
