@@ -28,7 +28,7 @@ SOLVER = """net: "prototxt/tiny/train_val.prototxt"
 test_iter: 1
 test_interval: 18
 test_initialization: false
-base_lr: 0.008
+base_lr: 0.02
 lr_policy: "step"
 gamma: 0.1
 stepsize: 50
