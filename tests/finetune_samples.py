@@ -17,19 +17,18 @@ PHOTOS = 20  # a class
 _SMALLER = {
     "num_output: 32": "num_output: 6",
     "num_output: 64": "num_output: 8",
-    "num_output: 96": "num_output: 8",
-    "num_output: 128": "num_output: 16",
-    "dropout_ratio: 0.5": "dropout_ratio: 0.2",
-    "100x100": "36x36",
-    "crop_size: 88": "crop_size: 32",
-    "dim: 32 dim: 3 dim: 88 dim: 88": "dim: 8 dim: 3 dim: 32 dim: 32",
+    "num_output: 128": "num_output: 8",
+    "dropout_ratio: 0.3": "dropout_ratio: 0.1",
+    "80x80": "36x36",
+    "crop_size: 64": "crop_size: 32",
+    "dim: 32 dim: 3 dim: 64 dim: 64": "dim: 8 dim: 3 dim: 32 dim: 32",
     "batch_size: 32": "batch_size: 8",
 }
 SOLVER = """net: "prototxt/tiny/train_val.prototxt"
 test_iter: 1
 test_interval: 18
 test_initialization: false
-base_lr: 0.008
+base_lr: 0.02
 lr_policy: "step"
 gamma: 0.1
 stepsize: 50

@@ -200,14 +200,14 @@ def test_it_starts_from_weights_and_says_which_layers_take_them(project):
         "runs/tiny/final.caffemodel", "--set", small + " base_lr: 0",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    assert "taken           conv1, conv2, conv3, fc4" in result.stderr
+    assert "taken           conv1, bn_conv1, scale_conv1, conv2, " in result.stderr
     assert "random          fc5_new" in result.stderr
     assert "left            fc5_photos" in result.stderr
     old, new = (
         weights(before),
         weights((project / "runs/second/final.caffemodel").read_bytes()),
     )
-    assert all(new[name] == old[name] for name in ("conv1", "conv3", "fc4"))
+    assert all(new[name] == old[name] for name in ("conv1", "conv4", "scale_conv4"))
     assert "fc5_new" in new and "fc5_photos" not in new
     assert metrics_of(project, "second")["weights"]["taken"][0] == "conv1"
 

@@ -6,7 +6,9 @@ import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
+from fake_run import fake_run
 from finetune_samples import CLASSES, fresh, make_project, trained
 
 from dec.errors import DecError
@@ -223,6 +225,28 @@ def test_clusters_are_read_from_tables(tmp_path):
     truth = {"a": "x", "b": "y", "c": "y", "d": "x"}
     given = {"a": "0", "b": "0", "c": "0", "d": "1", "gone": "2"}
     assert clusters.named_by_majority(given, truth) == {"0": "y", "1": "x"}
+
+
+def test_clusters_are_read_from_runs(tmp_path):
+    names = [f"down/ảnh {i}.jpg" for i in range(9)]
+    made = fake_run(tmp_path, np.zeros((9, 6), np.float32), 4, names=names)
+    with open(made / "assignments.csv", newline="") as file:
+        said = [row["cluster"] for row in csv.DictReader(file)]
+    found = clusters.read_clusters(made)
+    assert found == dict(zip(names, said, strict=True))
+    assert len(set(found.values())) == 3
+    database = tmp_path / "data/fake"
+    (database / "names.txt").write_text('"down/a.jpg"\n')
+    with pytest.raises(DecError, match="fake: 1 rows now; the run was on 9"):
+        clusters.read_clusters(made)
+    (database / "names.txt").unlink()
+    with pytest.raises(DecError, match=r"no names.txt in .*: not a run on photos"):
+        clusters.read_clusters(made)
+    (made / "metrics.json").unlink()
+    with pytest.raises(DecError, match="there is no finished run here"):
+        clusters.read_clusters(made)
+    with pytest.raises(DecError, match="none.csv"):
+        clusters.read_clusters(tmp_path / "none.csv")
 
 
 def short(project: Path) -> None:

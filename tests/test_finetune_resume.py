@@ -58,6 +58,37 @@ def test_killed_at_any_moment_it_ends_with_the_same_bits(tuned, project):
     assert results(project) == results(tuned)
 
 
+# Ctrl-C as it comes: while a step computes. Python sees it when the step is over.
+_STOP_IN = """
+import os, signal, caffe
+class Stopped:
+    def __init__(self, solver):
+        self.solver = solver
+    def __getattr__(self, name):
+        return getattr(self.solver, name)
+    def step(self, count):
+        self.solver.step(count)
+        if self.solver.iter == {iteration}:
+            os.kill(os.getpid(), signal.SIGINT)
+get_solver = caffe.get_solver
+caffe.get_solver = lambda file: Stopped(get_solver(file))
+"""
+
+
+@pytest.mark.parametrize("iteration", [25, 26, 36])
+def test_a_stop_within_a_step_loses_nothing(tuned, project, iteration):
+    """A point of the loss's curve; none; an iteration that validation comes after."""
+    python, flag, code, *words = command(*FINETUNE)
+    code = _STOP_IN.format(iteration=iteration) + code
+    stopped = subprocess.run([python, flag, code, *words], cwd=project,
+                             capture_output=True, text=True)  # fmt: skip
+    assert stopped.returncode != 0
+    last = run(project, *FINETUNE)
+    assert last.returncode == 0, last.stderr
+    assert f"goes on from iteration {iteration}" in last.stderr
+    assert results(project) == results(tuned)
+
+
 def test_it_goes_on_from_each_kind_of_stop(tuned, project):
     """Stopped on purpose after a snapshot, and with a snapshot of no history."""
     at = project / "runs/tiny"

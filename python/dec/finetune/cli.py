@@ -26,7 +26,7 @@ With --out, a second call goes on where the first was stopped.
 """
 _LABELLED = """examples:
   dec data labelled photos/                              data/labelled-256x256
-  dec data labelled photos/ --size 100x100                 for caffenet-small
+  dec data labelled photos/ --size 80x80                   for caffenet-small
   dec data labelled photos/ --shares 70/10/20 --split-seed 2 --out data/mine-256x256
   dec data labelled photos/ --only heritage              one class against the rest
 

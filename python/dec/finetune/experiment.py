@@ -81,7 +81,7 @@ class Experiment:
         if not match:
             raise DecError(
                 f"{self.folder}: the net reads {folder}, whose name does not end with "
-                "a size, such as labelled-100x100, so that of the photos is not known"
+                "a size, such as labelled-80x80, so that of the photos is not known"
             )
         return int(match[1]), int(match[2])
 

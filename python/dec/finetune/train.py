@@ -141,6 +141,7 @@ class Training:
         except KeyboardInterrupt:
             # Iterations are whole here: Python sees the signal between two of them.
             if solver.iter > self.record["iterations"]:
+                self._note_loss(solver)
                 solver.snapshot()
                 save()
             raise
@@ -149,7 +150,6 @@ class Training:
 
     def _train(self, solver, save: Callable[[], None]) -> None:
         total, every = self.files.solver.max_iter, self.files.solver.snapshot
-        between = max(1, self.files.solver.display, total // _POINTS)
         net, rows = solver.net, self.files.data.counts["val"]
         layers = self.files.score, self.files.label
         with progress.bar(total, "training", initial=solver.iter) as bar:
@@ -169,11 +169,22 @@ class Training:
                         f"the loss is {loss} after {solver.iter} iterations: training "
                         f"diverged. Try a smaller base_lr in {self.files.source}."
                     )
-                if solver.iter % between == 0:
-                    self.record["loss"].append([solver.iter, round(loss, 5)])
+                self._note_loss(solver)
                 bar.update()
                 if every and solver.iter % every == 0:
                     save()
+
+    def _note_loss(self, solver) -> None:
+        """Of the last iteration, if it is a point of the curve and not noted yet.
+
+        Python sees Ctrl-C when a step is over, so before its loss is noted.
+        """
+        setting, points = self.files.solver, self.record["loss"]
+        between = max(1, setting.display, setting.max_iter // _POINTS)
+        noted = points[-1][0] if points else 0
+        if solver.iter % between == 0 and solver.iter > noted:
+            loss = float(np.mean(solver.net.blobs["loss"].data))
+            points.append([solver.iter, round(loss, 5)])
 
     def _due(self, iteration: int) -> bool:
         interval = self.files.solver.test_interval
