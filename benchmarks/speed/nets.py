@@ -11,7 +11,7 @@ from dec.errors import DecError
 CLASSES = 1000
 # Small enough for weights to stay finite, and large enough to move them by more than
 # float32's resolution; of the net or else of the image nets.
-RATES = {"dec": 0.01, "alexnet-bn": 1e-3, "net": 1e-5}
+RATES = {"dec": 0.01, "alexnet-bn": 1e-3, "caffenet-small": 1e-4, "net": 1e-5}
 
 
 def build(net: str, mode: str, batch: int, rows: str = "memory") -> Message:
@@ -196,6 +196,7 @@ def plan(net: Message) -> list[dict]:
             if before["type"] != "BatchNorm" or before["top"] != layer.bottom[0]:
                 raise DecError(f"{net.name}: {layer.name}: no BatchNorm before it")
             before |= {"scale": layer.name, "top": layer.top[0]}
+            before["rates"] = facts["rates"]
         else:
             layers.append(facts)
     return layers
@@ -218,14 +219,21 @@ def _facts(layer: Message, net: str) -> dict:
             "stride": p.stride[0] if p.stride else 1,
             "pad": p.pad[0] if p.pad else 0,
             "group": p.group,
+            "bias": p.bias_term,
         }
     elif layer.type == "InnerProduct":
         facts["width"] = layer.inner_product_param.num_output
     elif layer.type == "Pooling":
         p = layer.pooling_param
-        if p.pool != p.MAX or p.pad:
-            raise DecError(f"{net}: {layer.name}: only MAX without pad is compared")
-        facts |= {"kernel": p.kernel_size, "stride": p.stride}
+        if p.pad or (p.pool, p.global_pooling) not in ((p.MAX, False), (p.AVE, True)):
+            raise DecError(
+                f"{net}: {layer.name}: only MAX without pad and global AVE are compared"
+            )
+        facts |= {
+            "kernel": p.kernel_size,
+            "stride": p.stride,
+            "mean": p.global_pooling,
+        }
     elif layer.type == "LRN":
         p = layer.lrn_param
         facts |= {"size": p.local_size, "alpha": p.alpha, "beta": p.beta, "k": p.k}

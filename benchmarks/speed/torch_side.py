@@ -82,7 +82,7 @@ class Net:
     def Convolution(self, layer: dict, x: torch.Tensor) -> torch.Tensor:
         width, group, side = layer["width"], layer["group"], layer["kernel"]
         weight = self.weight(layer, 0, width, x.shape[1] // group, side, side)
-        bias = self.weight(layer, 1, width)
+        bias = self.weight(layer, 1, width) if layer["bias"] else None
         return F.conv2d(x, weight, bias, layer["stride"], layer["pad"], 1, group)
 
     def InnerProduct(self, layer: dict, x: torch.Tensor) -> torch.Tensor:
@@ -95,6 +95,8 @@ class Net:
 
     def Pooling(self, layer: dict, x: torch.Tensor) -> torch.Tensor:
         # Caffe rounds the size of the result up.
+        if layer["mean"]:
+            return x.mean(dim=(2, 3), keepdim=True)
         return F.max_pool2d(x, layer["kernel"], layer["stride"], ceil_mode=True)
 
     def LRN(self, layer: dict, x: torch.Tensor) -> torch.Tensor:
