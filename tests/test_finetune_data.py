@@ -241,6 +241,27 @@ def test_labels_of_a_file_count_for_train_and_val_alone(photos, built, tmp_path)
         )
 
 
+def test_a_class_that_labels_leave_out_of_a_set(photos, built, tmp_path):
+    """Of train: an error. Of val alone: fine, nothing is known of it there."""
+    rows = {n: (c, s) for n, (c, s) in split_of(built).items() if s != "test"}
+    listed = tmp_path / "labels.csv"
+    options = Options(size=(40, 36), labels=listed, jobs=1)
+
+    def give(left_out: tuple[str, ...]) -> None:
+        kept = [n for n, (c, s) in rows.items() if c != "down" or s not in left_out]
+        lines = ["file,class", *(f"{n},{rows[n][0]}" for n in kept)]
+        listed.write_text("\n".join(lines) + "\n")
+
+    give(("val",))
+    data = build_labelled(photos, tmp_path / "set", options)
+    assert 0 in data.counts["val"] and min(data.counts["train"]) > 0
+    give(("train",))
+    words = r'class "down" has no photo in train: .*labels.csv names none there'
+    with pytest.raises(DecError, match=words):
+        build_labelled(photos, tmp_path / "set", options)
+    assert DataSet.read(tmp_path / "set") == data  # as it was
+
+
 def test_it_is_left_alone_until_something_changes(tmp_path, said):
     photos = make_photos(tmp_path / "photos", 6)
     out = tmp_path / "set"
