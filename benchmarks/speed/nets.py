@@ -11,7 +11,7 @@ from dec.errors import DecError
 CLASSES = 1000
 # Small enough for weights to stay finite, and large enough to move them by more than
 # float32's resolution; of the net or else of the image nets.
-RATES = {"dec": 0.01, "alexnet-bn": 1e-3, "caffenet-small": 1e-4, "net": 1e-5}
+RATES = {"dec": 0.01, "alexnet-bn": 1e-3, "caffenet-small": 1e-3, "net": 1e-5}
 
 
 def build(net: str, mode: str, batch: int, rows: str = "memory") -> Message:
