@@ -18,7 +18,9 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 import dec
 from dec.data import atomic, leveldb
-from dec.data.leveldb import decode_datum, open_reader, read_meta, write_rows
+from dec.data.database import DatabaseInUse
+from dec.data.datum import decode_datum
+from dec.data.leveldb import open_reader, read_meta, write_rows
 from dec.errors import DecError
 
 
@@ -354,9 +356,9 @@ def test_in_use(tmp_path, elsewhere):
         holder.stdout.readline()
     else:
         holder = open_reader(path)
-    with pytest.raises(leveldb.DatabaseInUse, match="in use"):
+    with pytest.raises(DatabaseInUse, match="in use"):
         open_reader(path)
-    with pytest.raises(leveldb.DatabaseInUse, match="in use"):
+    with pytest.raises(DatabaseInUse, match="in use"):
         write_rows(path, np.zeros((3, 3)))
     if elsewhere:
         holder.communicate(b"\n")
@@ -372,7 +374,7 @@ def test_in_use_by_caffe_in_this_process(tmp_path):
     write_rows(tmp_path / "db", np.ones((2, 2)))
     with (
         open(tmp_path / "db" / "LOCK", "rb"),
-        pytest.raises(leveldb.DatabaseInUse, match="in use"),
+        pytest.raises(DatabaseInUse, match="in use"),
     ):
         open_reader(tmp_path / "db")
 

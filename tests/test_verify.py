@@ -6,8 +6,8 @@ import numpy as np
 import plyvel
 import pytest
 
-from dec.data import leveldb
-from dec.data.leveldb import write_rows
+from dec.data.datum import encode_rows
+from dec.data.leveldb import open_reader, write_rows
 from dec.data.verify import verify
 from dec.errors import DecError
 
@@ -41,7 +41,7 @@ def change(path, **rows):
 
 def datum(numbers, label=None):
     block = np.array([numbers], np.float32)
-    return next(leveldb._encode_block(block, None if label is None else [label]))
+    return next(encode_rows(block, None if label is None else [label]))
 
 
 def test_right(database, rows):
@@ -178,5 +178,5 @@ def test_no_rows_and_no_database(tmp_path):
 
 def test_what_is_verified_stays_as_it_was(database, rows):
     verify(database)
-    with leveldb.open_reader(database) as reader:
+    with open_reader(database) as reader:
         assert np.array_equal(reader.read()[0], rows)

@@ -4,11 +4,6 @@ Row i has the key ``"%08d" % i``; its value is a Datum with the row's shape
 (channels, height, width), an integer label, and the numbers: bytes in `data`
 (images), anything else as float32 in `float_data`. A vector of d numbers has the
 shape (d, 1, 1).
-
-The protobuf wire format is written and read here by hand: the protobuf library
-would handle each float on its own, some fifty times slower. `float_data` is written
-packed, which every protobuf parser accepts for a repeated float, Caffe's too.
-Source: https://protobuf.dev/programming-guides/encoding and Caffe's caffe.proto.
 """
 
 import json
@@ -22,6 +17,15 @@ import numpy as np
 import plyvel
 
 from dec.data.atomic import partial_path, replace_dir, sync_dir
+from dec.data.database import (
+    DatabaseInUse,
+    new_database,
+    open_database,
+    refuse_if_in_use,
+    remedy,
+    words_of,
+)
+from dec.data.datum import decode_datum, encode_rows
 from dec.errors import DecError
 from dec.progress import bar
 
@@ -35,13 +39,6 @@ _OWN_FILES = re.compile(
     r"CURRENT|LOCK|LOG|LOG\.old|MANIFEST-\d+|\d+\.(ldb|sst|log|dbtmp)|dec\.json"
     r"|names\.txt"
 )
-# Field number << 3 | wire type of Datum's fields.
-_CHANNELS, _HEIGHT, _WIDTH, _DATA, _LABEL = 0x08, 0x10, 0x18, 0x22, 0x28
-_PACKED_FLOATS, _ONE_FLOAT, _ENCODED = 0x32, 0x35, 0x38
-
-
-class DatabaseInUse(DecError):
-    """Another process (or this one) has the database open."""
 
 
 def write_rows(
@@ -252,111 +249,7 @@ class Reader:
             raise self._damaged(f"row {row}: {error}") from error
 
     def _damaged(self, what):
-        return DecError(f"{self.path}: {what}. {_remedy(self.path)}")
-
-
-def decode_datum(value: bytes) -> tuple[tuple[int, int, int], int, np.ndarray]:
-    """Shape, label (-1 if absent) and flat float32 numbers of one Datum's bytes.
-
-    Raises ValueError when it is damaged or holds a compressed image.
-    """
-    shape = [0, 0, 0]
-    label = -1
-    parts = []
-    position = 0
-    try:
-        while position < len(value):
-            tag, position = _varint(value, position)
-            if tag == _ONE_FLOAT:
-                numbers, position = _unpacked_floats(value, position - 1)
-                parts.append(numbers)
-            elif tag in (_PACKED_FLOATS, _DATA):
-                size, position = _varint(value, position)
-                dtype = np.uint8 if tag == _DATA else np.dtype("<f4")
-                count, rest = divmod(size, 1 if tag == _DATA else 4)
-                if rest or position + size > len(value):
-                    raise ValueError("cut short")
-                parts.append(np.frombuffer(value, dtype, count, position))
-                position += size
-            elif tag in (_CHANNELS, _HEIGHT, _WIDTH, _LABEL, _ENCODED):
-                number, position = _varint(value, position)
-                if tag == _LABEL:
-                    # int32 as protobuf writes it: 64 bits of two's complement.
-                    label = number - (1 << 64) if number >> 63 else number
-                elif tag != _ENCODED:
-                    shape[(tag >> 3) - 1] = number
-                elif number:
-                    raise ValueError("a compressed image; only plain pixels are read")
-            else:
-                raise ValueError(f"not a Datum (field tag {tag})")
-    except IndexError:
-        raise ValueError("cut short") from None
-    numbers = parts[0] if len(parts) == 1 else np.concatenate(parts or [[]])
-    width = shape[0] * shape[1] * shape[2]
-    if not 0 < width == len(numbers):
-        raise ValueError(f"{len(numbers)} numbers in a shape of {tuple(shape)}")
-    return tuple(shape), label, numbers.astype(np.float32, copy=False)
-
-
-def _varint(value, position):
-    byte = value[position]
-    position += 1
-    if byte < 128:
-        return byte, position
-    number = byte & 127
-    for shift in range(7, 70, 7):
-        byte = value[position]
-        position += 1
-        number |= (byte & 127) << shift
-        if byte < 128:
-            return number, position
-    raise ValueError("a number of more than ten bytes")
-
-
-def _unpacked_floats(value, position):
-    """The run of tag-and-float groups, five bytes each, that starts at `position`."""
-    groups = (len(value) - position) // 5
-    table = np.frombuffer(value, np.uint8, 5 * groups, position).reshape(-1, 5)
-    others = np.flatnonzero(table[:, 0] != _ONE_FLOAT)
-    run = int(others[0]) if len(others) else groups
-    if run == 0:
-        raise ValueError("cut short")
-    return table[:run, 1:].copy().view("<f4").ravel(), position + 5 * run
-
-
-def _encode_varint(number):
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-def _field(tag, number):
-    # Negative int32s go out as 64 bits, as protobuf has it.
-    return bytes([tag]) + _encode_varint(number % (1 << 64))
-
-
-def _encode_block(block, labels):
-    """The Datum bytes of each row of a block (uint8 or float32), in turn."""
-    shape = block.shape[1:] if block.ndim == 4 else (block.shape[1], 1, 1)
-    size = int(np.prod(shape)) * block.itemsize
-    numbers = block.tobytes()
-    head = b"".join(map(_field, (_CHANNELS, _HEIGHT, _WIDTH), shape))
-    is_bytes = block.dtype == np.uint8
-    opening = _field(_DATA if is_bytes else _PACKED_FLOATS, size)
-    # Fields in the order of their numbers, as protobuf writes them: data (4) before
-    # label (5) before float_data (6).
-    encoded = {None: b""}
-    for at, label in enumerate(labels or [None] * len(block)):
-        if label not in encoded:
-            encoded[label] = _field(_LABEL, label)
-        payload = opening, numbers[at * size : (at + 1) * size]
-        if is_bytes:
-            yield b"".join((head, *payload, encoded[label]))
-        else:
-            yield b"".join((head, encoded[label], *payload))
+        return DecError(f"{self.path}: {what}. {remedy(self.path)}")
 
 
 def _fill(folder, name, rows, labels, total):
@@ -366,7 +259,7 @@ def _fill(folder, name, rows, labels, total):
     """
     count, shape = 0, None
     with (
-        _opened(folder, create_if_missing=True, error_if_exists=True) as db,
+        new_database(folder, create_if_missing=True, error_if_exists=True) as db,
         bar(total, f"writing {name}", " rows") as shown,
     ):
         for piece in _blocks(rows):
@@ -380,7 +273,7 @@ def _fill(folder, name, rows, labels, total):
                 if len(part) < len(block):
                     raise DecError(f"{name}: {len(labels)} labels for more rows")
             batch, filled = db.write_batch(), 0
-            for value in _encode_block(block, part):
+            for value in encode_rows(block, part):
                 batch.put(b"%08d" % count, value)
                 count += 1
                 filled += len(value)
@@ -397,7 +290,7 @@ def _fill(folder, name, rows, labels, total):
     # Opening it once more moves the rows that are still in LevelDB's log into its
     # tables, which the first reader would have to do otherwise, and shows an error
     # of the background writer that came too late for us to see.
-    with _opened(folder) as db:
+    with new_database(folder) as db:
         last = next(db.iterator(reverse=True, include_value=False), None)
     if last != b"%08d" % (count - 1):
         raise DecError(f"{name}: LevelDB has lost rows while writing (last: {last})")
@@ -476,69 +369,7 @@ def _refuse_to_replace(path):
             f"{path}: holds other things than a LevelDB ({foreign[0]}); "
             "it was not touched"
         )
-    if (path / "CURRENT").exists():
-        try:
-            open_database(path).close()
-        except DatabaseInUse:
-            raise
-        except DecError:
-            pass  # Damaged: all the more reason to write it anew.
-
-
-def open_database(path):
-    """The plyvel database at `path`, or a DecError that says why not."""
-    if not path.is_dir():
-        what = "is not a folder" if path.exists() else "is missing"
-        raise DecError(f"{path}: the LevelDB {what}. {_remedy(path)}")
-    # Asked to open any folder, LevelDB leaves files in it.
-    if not (path / "CURRENT").exists():
-        raise DecError(f"{path}: not a LevelDB, or half-written. {_remedy(path)}")
-    in_use = DatabaseInUse(
-        f"{path}: in use by another process or net. LevelDB lets in one at a time: "
-        "wait for it or stop it."
-    )
-    if _open_in_this_process(path):
-        raise in_use
-    try:
-        return plyvel.DB(os.fspath(path))
-    except plyvel.Error as error:
-        words = words_of(error)
-        if re.search(r"LOCK: (Resource temporarily|already held)", words):
-            raise in_use from error
-        if isinstance(error, plyvel.IOError) and "No such file" not in words:
-            raise DecError(
-                f"{path}: cannot be opened (even to read, LevelDB writes to the "
-                f"folder): {words}"
-            ) from error
-        raise DecError(f"{path}: damaged: {words}. {_remedy(path)}") from error
-
-
-def _open_in_this_process(path):
-    """Whether Caffe in this very process has the database open.
-
-    Caffe brings another copy of the LevelDB library than plyvel. Each knows only its
-    own databases, and the lock on the file keeps out other processes only.
-    """
-    lock = os.path.realpath(path / "LOCK")
-    for fd in os.listdir("/proc/self/fd"):
-        try:
-            if os.readlink(f"/proc/self/fd/{fd}") == lock:
-                return True
-        except OSError:  # closed since it was listed
-            continue
-    return False
-
-
-def _opened(folder, **options):
-    """A database that is being written, with the settings that writing wants."""
-    return plyvel.DB(
-        os.fspath(folder),
-        # Caffe's own block size. Large tables: an open one costs a reader a file.
-        block_size=65536,
-        write_buffer_size=64 << 20,
-        max_file_size=64 << 20,
-        **options,
-    )
+    refuse_if_in_use(path)
 
 
 def _write_names(path, names):
@@ -558,13 +389,3 @@ def _write_synced(path, text):
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-
-
-def words_of(error):
-    """plyvel's message, whose arguments are bytes."""
-    text = error.args[0] if error.args else type(error).__name__
-    return text.decode(errors="replace") if isinstance(text, bytes) else str(text)
-
-
-def _remedy(path):
-    return f"Delete {path} and write it again: `dec data --help` tells how."

@@ -10,6 +10,8 @@ import numpy as np
 import plyvel
 
 from dec.data import leveldb
+from dec.data.database import open_database, words_of
+from dec.data.datum import decode_datum
 from dec.errors import DecError
 from dec.progress import bar
 
@@ -62,7 +64,7 @@ def verify(path: str | Path) -> Report:
     occur before. Raises DecError where it cannot be opened at all.
     """
     path = Path(path)
-    database = leveldb.open_database(path)
+    database = open_database(path)
     try:
         return _Check(path).run(database)
     finally:
@@ -97,7 +99,7 @@ class _Check:
                         shown.update(_BLOCK)
             except plyvel.Error as error:
                 self.report.problems.append(
-                    f"damaged after {self.report.rows} rows: {leveldb.words_of(error)}"
+                    f"damaged after {self.report.rows} rows: {words_of(error)}"
                 )
             self._rows()
         self._name_faults()
@@ -121,7 +123,7 @@ class _Check:
         self._next = row + 1
         report.rows += 1
         try:
-            shape, label, numbers = leveldb.decode_datum(value)
+            shape, label, numbers = decode_datum(value)
         except ValueError as error:
             self._fault(
                 "rows that are no Datum of numbers", f"{key.decode()} ({error})"

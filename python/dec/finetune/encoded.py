@@ -5,7 +5,6 @@ key "%08d" % i, names.txt holds a name a row, dec.json what else is known.
 """
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -13,9 +12,11 @@ import plyvel
 from caffe.proto import caffe_pb2
 from google.protobuf.message import DecodeError
 
-from dec.data.leveldb import META_NAME, NAMES_NAME, DatabaseInUse
+from dec.data.database import new_database, open_database, words_of
+from dec.data.leveldb import META_NAME, NAMES_NAME
 from dec.errors import DecError
 
+_ADVICE = "`dec data labelled` writes it anew."
 _BATCH_BYTES = 4 << 20
 
 
@@ -34,13 +35,7 @@ def write_photos(
     try:
         folder.mkdir(parents=True)
         with (
-            plyvel.DB(
-                os.fspath(folder),
-                create_if_missing=True,
-                error_if_exists=True,
-                block_size=65536,
-                max_file_size=64 << 20,
-            ) as db,
+            new_database(folder, create_if_missing=True, error_if_exists=True) as db,
             open(folder / NAMES_NAME, "w", encoding="ascii") as names,
         ):
             count, filled, batch = 0, 0, db.write_batch()
@@ -62,12 +57,12 @@ def write_photos(
                     filled, batch = 0, db.write_batch()
             batch.write()
         # Opened once more, the rows move from LevelDB's log into its tables.
-        plyvel.DB(os.fspath(folder), max_file_size=64 << 20).close()
+        new_database(folder).close()
         facts = {**meta, "rows": count, "shape": [3, height, width], "encoded": True}
         text = json.dumps(facts, indent=1) + "\n"
         (folder / META_NAME).write_text(text, encoding="utf-8")
     except plyvel.Error as error:
-        raise DecError(f"{folder}: cannot be written: {_words(error)}") from error
+        raise DecError(f"{folder}: cannot be written: {words_of(error)}") from error
     except OSError as error:
         raise DecError(f"{folder}: cannot be written: {error.strerror}") from error
     return count
@@ -75,7 +70,7 @@ def write_photos(
 
 def read_photos(folder: Path) -> Iterator[tuple[bytes, int]]:
     """The rows of such a LevelDB: JPEG and label. Raises DecError when damaged."""
-    db = _opened(folder)
+    db = open_database(folder, _ADVICE)
     row = -1
     try:
         for row, (key, value) in enumerate(db.iterator(verify_checksums=True)):
@@ -85,39 +80,7 @@ def read_photos(folder: Path) -> Iterator[tuple[bytes, int]]:
             yield datum.data, datum.label
     except (plyvel.Error, DecodeError) as error:
         raise DecError(
-            f"{folder}: damaged after row {row}: {_words(error)}. "
-            "`dec data labelled` writes it anew."
+            f"{folder}: damaged after row {row}: {words_of(error)}. {_ADVICE}"
         ) from error
     finally:
         db.close()
-
-
-def refuse_if_in_use(folder: Path) -> None:
-    """DatabaseInUse when another process has the LevelDB open."""
-    if (folder / "CURRENT").exists():
-        try:
-            _opened(folder).close()
-        except DatabaseInUse:
-            raise
-        except DecError:
-            pass  # damaged: all the more reason to write it anew
-
-
-def _opened(folder):
-    if not (folder / "CURRENT").exists():
-        raise DecError(f"{folder}: there is no LevelDB. `dec data labelled` makes it.")
-    try:
-        return plyvel.DB(os.fspath(folder))
-    except plyvel.Error as error:
-        words = _words(error)
-        if "LOCK" in words and "No such" not in words:
-            raise DatabaseInUse(
-                f"{folder}: in use by another process. LevelDB lets in one at a time: "
-                "wait for it or stop it."
-            ) from error
-        raise DecError(f"{folder}: damaged: {words}") from error
-
-
-def _words(error):
-    text = error.args[0] if error.args else type(error).__name__
-    return text.decode(errors="replace") if isinstance(text, bytes) else str(text)

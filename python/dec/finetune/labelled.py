@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from dec.data.atomic import partial_path, replace_dir, write_text_atomic
+from dec.data.database import refuse_if_in_use
 from dec.errors import DecError
 from dec.finetune import encoded
 from dec.finetune.prepare import Size, decode, encode, write_blob
@@ -240,7 +241,7 @@ def _refuse_to_replace(out: Path) -> None:
             "not touched. Name another folder."
         )
     for name in SETS:
-        encoded.refuse_if_in_use(out / name)
+        refuse_if_in_use(out / name)
 
 
 def _each(work, names: list[str], jobs: int | None, what: str) -> Iterator[tuple]:
