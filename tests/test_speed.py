@@ -149,13 +149,15 @@ def test_ceilings_program(tmp_path):
         {"kind": "convolution", "shape": [1, 2, 4, 6, 9, 3, 1, 1], "passes": "fdw"},
         {"kind": "product", "shape": [4, 8, 3], "passes": "fw"},
         {"kind": "update", "shape": [100], "passes": "u"},
+        {"kind": "cold", "shape": [4, 2000, 3000], "passes": "fdw"},
     ]
     result = subprocess.run(
         [program], input=pieces.request(parts), capture_output=True, text=True
     )
     found = pieces.read(result.stdout)
-    assert [set(part) for part in found] == [{"f", "d", "w"}, {"f", "w"}, {"u"}]
-    assert set(found[1]["f"]) == {"OpenBLAS", "oneDNN"}
+    assert ["".join(sorted(part)) for part in found] == ["dfw", "fw", "u", "dfw"]
+    for passes in found[1], found[3]:
+        assert all(set(by) == {"OpenBLAS", "oneDNN"} for by in passes.values())
     assert all(s > 0 for part in found for by in part.values() for s in by.values())
     result = subprocess.run([program], input="x\n", capture_output=True, text=True)
     assert result.returncode == 1 and "x" in result.stderr
@@ -202,7 +204,9 @@ def test_table(tmp_path):
         "ceiling",
         pieces=[piece, update],
         seconds=seconds,
+        cold=[{"f": {"oneDNN": 0.012}, "d": {"OpenBLAS": 0.025}}, {}],
     )
+    put(f"{dec.key}/2-ceiling-256.json", "ceiling", pieces=[], seconds=[])  # older
     large = {"kind": "product", "shape": [LARGE] * 3, "passes": "f", "flop": 1}
     put(
         "large/1-ceiling.json",
@@ -219,8 +223,8 @@ def test_table(tmp_path):
     assert numbers[3:6] == ["1.75", "1.33", "1.20"]  # the median of 2 and 1.5
     assert numbers[6:] == ["8,000", "50%", "31%"]  # 32 ms; 64 ms x 100 of 2 GFLOP
     assert rounded.splitlines()[2].split()[-4:] == ["4,000", "5,500", "1.50", "1.50"]
-    assert times.splitlines()[2].split()[-8:] == (
-        ["2.00", "0.0", "32.0", "32.0", "8.0", "24.0", "64.0", "85.3"]
+    assert times.splitlines()[2].split()[-9:] == (
+        ["2.00", "0.0", "32.0", "37.0", "8.0", "19.0", "64.0", "70%", "85.3"]
     )
     assert "1.10" in memory.splitlines()[2]
     assert "100 o" in parts and "45 p" in parts

@@ -96,7 +96,7 @@ def _turn(line: Line, turn: int, options: argparse.Namespace) -> None:
         for side in line.sides():
             job = _job(line, side, batch, options)
             _measure(job, _file(options.out, line.key, f"{side}-{batch}", turn))
-        job = _job(line, "ceiling", batch, options)
+        job = _job(line, "ceiling", batch, options) | _program()
         file = _file(options.out, line.key, f"ceiling-{batch}", turn)
         if line.rows == "memory" and not _there(job, file):
             ours = _file(options.out, line.key, f"ours-{batch}", turn)
@@ -106,6 +106,7 @@ def _turn(line: Line, turn: int, options: argparse.Namespace) -> None:
 def _large(turn: int, options: argparse.Namespace) -> None:
     """The large matrix product."""
     job = {**_common(options), "net": "large", "side": "ceiling", "order": LARGE}
+    job |= _program()
     file = _file(options.out, "large", "ceiling", turn)
     if not _there(job, file):
         shape, flop = [LARGE] * 3, 2 * LARGE**3
@@ -122,6 +123,11 @@ def _job(line: Line, side: str, batch: int, options: argparse.Namespace) -> dict
     """What decides a measurement's result."""
     what = {"net": line.net, "mode": line.mode, "rows": line.rows}
     return {**_common(options), **what, "side": side, "batch": batch}
+
+
+def _program() -> dict:
+    """What measures the ceilings, which decides them, too."""
+    return {"program": pieces.digest()}
 
 
 def _facts(job: dict, dropout: bool = True) -> dict:
@@ -166,15 +172,23 @@ def _measure(job: dict, file: Path) -> None:
 def _ceiling(parts: list[dict], job: dict, file: Path) -> None:
     """The parts of a step one by one, by oneDNN, OpenBLAS and PyTorch."""
     program = pieces.program()
-    text = pieces.request(parts)
-    found = pieces.read(_call([program], job["threads"], text))
     products = [i for i, part in enumerate(parts) if part["kind"] == "product"]
-    asked = [[*parts[i]["shape"], parts[i]["passes"]] for i in products]
-    theirs = _torch("products", {**job, "products": asked}, file)
+
+    def ask(asked: list[dict]) -> list[dict]:
+        text = pieces.request(asked)
+        return pieces.read(_call([program], job["threads"], text))
+
+    found = ask(parts)
+    cold: list[dict] = [{} for _ in parts]
+    asked = [{**parts[i], "kind": "cold"} for i in products]
+    for i, seconds in zip(products, ask(asked), strict=True):
+        cold[i] = seconds
+    shapes = [[*parts[i]["shape"], parts[i]["passes"]] for i in products]
+    theirs = _torch("products", {**job, "products": shapes}, file)
     for i, seconds in zip(products, theirs, strict=True):
         for name, value in seconds.items():
             found[i][name]["PyTorch"] = value
-    _write(file, job, {"pieces": parts, "seconds": found})
+    _write(file, job, {"pieces": parts, "seconds": found, "cold": cold})
     progress.say(f"{file}: the parts of a step")
 
 

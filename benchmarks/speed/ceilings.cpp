@@ -3,6 +3,7 @@
 // Reads one part a line from standard input:
 //   convolution N GROUPS INPUTS OUTPUTS SIDE KERNEL STRIDE PAD PASSES
 //   product N INPUTS OUTPUTS PASSES
+//   cold N INPUTS OUTPUTS PASSES
 //   update COUNT u
 // where PASSES are letters: f forward, d backward to the data, w backward to the
 // weights. Writes one JSON object a line: seconds by pass and by what computed
@@ -12,6 +13,9 @@
 //   oneDNN            its inner products, layouts likewise
 //   OpenBLAS          sgemm on Caffe's row-major matrices
 //   one pass          SGD with momentum and decay, each number touched once
+// A call finds what the call before left in the caches. In `cold` products the
+// weights (or their gradient) are others in each call, so many in turn that they
+// come from memory, as in a step whose weights are more than the caches hold.
 //
 // For oneDNN 2 (Debian's libdnnl-dev).
 
@@ -36,8 +40,20 @@ typedef std::map<string, double> Seconds;      // by what computed it
 typedef std::map<char, Seconds> Passes;
 typedef std::unordered_map<int, memory> Arguments;
 
+static const int kCaches = 256 << 20;  // bytes; more than any cache
+
 static dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
 static dnnl::stream stream(cpu);
+
+// Memory full of small numbers: other than zeros, denormals and NaN.
+static memory Filled(const memory::desc& desc) {
+  memory result(desc, cpu);
+  float* data = static_cast<float*>(result.get_data_handle());
+  for (size_t i = 0; i < desc.get_size() / sizeof(float); ++i) {
+    data[i] = (i % 17) * 0.01f;
+  }
+  return result;
+}
 
 // Seconds of the fastest of as many calls as go into 0.3 s, at least three.
 static double Best(const std::function<void()>& task) {
@@ -62,14 +78,19 @@ static double Best(const dnnl::primitive& primitive, const Arguments& args) {
   });
 }
 
-// Memory full of small numbers: other than zeros, denormals and NaN.
-static memory Filled(const memory::desc& desc) {
-  memory result(desc, cpu);
-  float* data = static_cast<float*>(result.get_data_handle());
-  for (size_t i = 0; i < desc.get_size() / sizeof(float); ++i) {
-    data[i] = (i % 17) * 0.01f;
+// The same with copies of the argument `weights`, one after the other.
+static double Best(const dnnl::primitive& primitive, Arguments args,
+                   int weights, int copies) {
+  std::vector<memory> all;
+  for (int i = 0; i < copies; ++i) {
+    all.push_back(Filled(args.at(weights).get_desc()));
   }
-  return result;
+  size_t next = 0;
+  return Best([&] {
+    args[weights] = all[next++ % all.size()];
+    primitive.execute(stream, args);
+    stream.wait();
+  });
 }
 
 static memory::desc Any(const memory::dims& dims) {
@@ -141,39 +162,43 @@ static Passes Convolution(const string& words) {
 }
 
 static void Sgemm(memory::dim n, memory::dim inputs, memory::dim outputs,
-                  const string& passes, Passes* found) {
-  std::vector<float> x(n * inputs, .1f), w(outputs * inputs, .1f);
-  std::vector<float> y(n * outputs, .1f);
+                  const string& passes, int copies, Passes* found) {
+  std::vector<float> x(n * inputs, .1f), y(n * outputs, .1f);
+  std::vector<std::vector<float>> weights(
+      copies, std::vector<float>(outputs * inputs, .1f));
+  size_t next = 0;
+  const auto w = [&] { return weights[next++ % weights.size()].data(); };
   if (Has(passes, 'f')) {
     (*found)['f']["OpenBLAS"] = Best([&] {
       cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n, outputs, inputs,
-                  1.f, x.data(), inputs, w.data(), inputs, 0.f, y.data(),
+                  1.f, x.data(), inputs, w(), inputs, 0.f, y.data(),
                   outputs);
     });
   }
   if (Has(passes, 'd')) {
     (*found)['d']["OpenBLAS"] = Best([&] {
       cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, inputs,
-                  outputs, 1.f, y.data(), outputs, w.data(), inputs, 0.f,
+                  outputs, 1.f, y.data(), outputs, w(), inputs, 0.f,
                   x.data(), inputs);
     });
   }
   if (Has(passes, 'w')) {
     (*found)['w']["OpenBLAS"] = Best([&] {
       cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, outputs, inputs, n,
-                  1.f, y.data(), outputs, x.data(), inputs, 0.f, w.data(),
-                  inputs);
+                  1.f, y.data(), outputs, x.data(), inputs, 0.f, w(), inputs);
     });
   }
 }
 
-static Passes Product(const string& line) {
+static Passes Product(const string& line, bool cold) {
   std::istringstream words(line);
   memory::dim n, inputs, outputs;
   string passes;
   words >> n >> inputs >> outputs >> passes;
   Passes found;
-  Sgemm(n, inputs, outputs, passes, &found);
+  const int copies = cold ?
+      1 + kCaches / (inputs * outputs * sizeof(float)) : 1;
+  Sgemm(n, inputs, outputs, passes, copies, &found);
   const memory::desc x = Any({n, inputs}), w = Any({outputs, inputs});
   const memory::desc bias = Any({outputs}), y = Any({n, outputs});
   const dnnl::inner_product_forward::primitive_desc forward(
@@ -183,7 +208,7 @@ static Passes Product(const string& line) {
         {DNNL_ARG_SRC, Filled(forward.src_desc())},
         {DNNL_ARG_WEIGHTS, Filled(forward.weights_desc())},
         {DNNL_ARG_BIAS, Filled(forward.bias_desc())},
-        {DNNL_ARG_DST, Filled(forward.dst_desc())}});
+        {DNNL_ARG_DST, Filled(forward.dst_desc())}}, DNNL_ARG_WEIGHTS, copies);
   }
   if (Has(passes, 'd')) {
     const dnnl::inner_product_backward_data::primitive_desc desc(
@@ -191,7 +216,8 @@ static Passes Product(const string& line) {
     found['d']["oneDNN"] = Best(dnnl::inner_product_backward_data(desc), {
         {DNNL_ARG_DIFF_SRC, Filled(desc.diff_src_desc())},
         {DNNL_ARG_WEIGHTS, Filled(desc.weights_desc())},
-        {DNNL_ARG_DIFF_DST, Filled(desc.diff_dst_desc())}});
+        {DNNL_ARG_DIFF_DST, Filled(desc.diff_dst_desc())}}, DNNL_ARG_WEIGHTS,
+        copies);
   }
   if (Has(passes, 'w')) {
     const dnnl::inner_product_backward_weights::primitive_desc desc(
@@ -200,7 +226,8 @@ static Passes Product(const string& line) {
         {DNNL_ARG_SRC, Filled(desc.src_desc())},
         {DNNL_ARG_DIFF_WEIGHTS, Filled(desc.diff_weights_desc())},
         {DNNL_ARG_DIFF_BIAS, Filled(desc.diff_bias_desc())},
-        {DNNL_ARG_DIFF_DST, Filled(desc.diff_dst_desc())}});
+        {DNNL_ARG_DIFF_DST, Filled(desc.diff_dst_desc())}}, DNNL_ARG_DIFF_WEIGHTS,
+        copies);
   }
   return found;
 }
@@ -248,7 +275,9 @@ int main() {
     if (kind == "convolution") {
       Print(Convolution(rest));
     } else if (kind == "product") {
-      Print(Product(rest));
+      Print(Product(rest, false));
+    } else if (kind == "cold") {
+      Print(Product(rest, true));
     } else if (kind == "update") {
       Print(Update(rest));
     } else {
