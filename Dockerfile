@@ -9,7 +9,8 @@
 
 FROM debian:bookworm-slim AS base
 # HOME: the user at run time is known to nobody before.
-ENV DEBIAN_FRONTEND=noninteractive OMP_WAIT_POLICY=PASSIVE HOME=/tmp
+ENV DEBIAN_FRONTEND=noninteractive HOME=/tmp \
+    OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=1000
 WORKDIR /app
 
 # --- the build ---------------------------------------------------------------

@@ -1,48 +1,73 @@
-"""What waiting threads cost: a DEC step on an idle and on a busy machine.
+"""What waiting threads cost: training steps on an idle and on a busy machine.
 
-With OMP_WAIT_POLICY=PASSIVE, which this project sets, and with OpenMP's ACTIVE;
-"busy" means one other program that computes on every core.
+With threads that sleep at once, that spin for a moment, as this project has them,
+and that spin for as long as they wait; "busy" means one other program that computes
+on every core.
 
-make bench-busy    (needs data/mnist_total: make mnist-leveldb)
+make bench-busy
 """
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 from pathlib import Path
 
-_JOB = {"net": "dec-phase2", "mode": "train", "rows": "leveldb", "side": "ours"}
-_JOB |= {"batch": 256}
+_NETS = {"dec-stack": 256, "dec-phase2": 256, "caffenet-small": 32}  # and batches
+_WAITS = {
+    "sleep": {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"},
+    "moment": {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"},
+    "spin": {"OMP_WAIT_POLICY": "ACTIVE"},
+}
+_TURNS = 3
 _SIDE = Path(__file__).parent / "speed/caffe_side.py"
-_OURS = [sys.executable, str(_SIDE), "time", json.dumps(_JOB)]
 _SPIN = [sys.executable, "-c", "while True: pass"]
 
 
-def milliseconds() -> float:
-    """Phase 2's median training step, rows from the LevelDB."""
-    result = subprocess.run(_OURS, stdout=subprocess.PIPE, text=True, check=False)
+def milliseconds(net: str, waits: dict[str, str]) -> float:
+    """The median training step of a net; rows in memory."""
+    job = {"net": net, "mode": "train", "rows": "memory", "side": "ours"}
+    job |= {"batch": _NETS[net]}
+    environment = {n: v for n, v in os.environ.items() if n != "GOMP_SPINCOUNT"}
+    result = subprocess.run(
+        [sys.executable, str(_SIDE), "time", json.dumps(job)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+        env=environment | {"GLOG_minloglevel": "2"} | waits,
+    )
     if result.returncode != 0:
         sys.exit("the step could not be timed; see above")
-    return _JOB["batch"] * 1000 / json.loads(result.stdout.splitlines()[-1])["median"]
+    return _NETS[net] * 1000 / json.loads(result.stdout.splitlines()[-1])["median"]
+
+
+def busy_milliseconds(net: str, waits: dict[str, str]) -> float:
+    others = [subprocess.Popen(_SPIN) for _ in range(os.cpu_count())]
+    try:
+        return milliseconds(net, waits)
+    finally:
+        for other in others:
+            other.kill()
 
 
 def main() -> None:
-    if not Path("data/mnist_total").is_dir():
-        sys.exit("there is no data/mnist_total: call make mnist-leveldb first")
-    os.environ["GLOG_minloglevel"] = "1"
-    for policy in ("PASSIVE", "ACTIVE"):
-        os.environ["OMP_WAIT_POLICY"] = policy
-        idle = milliseconds()
-        others = [subprocess.Popen(_SPIN) for _ in range(os.cpu_count())]
-        try:
-            busy = milliseconds()
-        finally:
-            for other in others:
-                other.kill()
-        print(
-            f"OMP_WAIT_POLICY={policy}: idle {idle:.0f} ms, busy {busy:.0f} ms a step"
-        )
+    print(f"milliseconds a step, medians of {_TURNS} turns")
+    print(f"{'':16}" + "".join(f"{name:>18}" for name in _WAITS))
+    print(f"{'':16}" + f"{'idle':>10}{'busy':>8}" * len(_WAITS))
+    for net in _NETS:
+        found = {
+            name: [
+                (milliseconds(net, waits), busy_milliseconds(net, waits))
+                for _ in range(_TURNS)
+            ]
+            for name, waits in _WAITS.items()
+        }
+        row = f"{net:16}"
+        for turns in found.values():
+            idle, busy = map(statistics.median, zip(*turns, strict=True))
+            row += f"{idle:10.1f}{busy:8.1f}"
+        print(row, flush=True)
 
 
 if __name__ == "__main__":

@@ -122,8 +122,10 @@ fi
 
 # The environment of this Python gets pycaffe and the command line tools.
 site=$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-printf '%s\nimport os; os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")\n' \
-  "$prefix/python" >"$site/caffe.pth"
+printf '%s\nimport os; %s or %s\n' "$prefix/python" \
+  '"OMP_WAIT_POLICY" in os.environ' \
+  'os.environ.update(OMP_WAIT_POLICY="PASSIVE", GOMP_SPINCOUNT="1000")' \
+  >"$site/caffe.pth"
 for tool in "$prefix"/bin/*; do
   ln -sfn "$tool" "$(dirname "$python")/$(basename "$tool")"
 done

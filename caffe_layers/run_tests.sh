@@ -6,7 +6,8 @@ cd "$(dirname "$0")/.."
 objects=$PWD/build/caffe${CUDA:+-cuda}-objects
 filter=*
 [[ -n ${CUDA:-} ]] && nvidia-smi >/dev/null 2>&1 || filter='-*GPU*'
-export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
+[[ -n ${OMP_WAIT_POLICY:-} ]] ||
+  export OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=1000
 # Caffe's tests find their data from the source tree's root.
 cd build/caffe-source
 log=$objects-tests.log

@@ -47,11 +47,26 @@ def test_pycaffe_knows_the_layer():
     assert "MultiTLoss" in list(caffe.layer_type_list())
 
 
-def test_blas_threads_wait_without_spinning():
-    code = "import os; print(os.environ['OMP_WAIT_POLICY'])"
-    result = run([sys.executable, "-c", code], ROOT)
-    assert result.stdout.strip() == os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
-    assert "OMP_WAIT_POLICY" in CAFFE.read_text()
+def test_threads_spin_for_a_moment_only(tmp_path):
+    """In Python and in Caffe's tools; unless the user has chosen a policy."""
+    names = "OMP_WAIT_POLICY", "GOMP_SPINCOUNT"
+    code = f"import os; print(*map(os.environ.get, {names}))"
+    # The wrapper calls the tool beside it, which here prints what it got.
+    wrapper, tool = tmp_path / "bin/caffe", tmp_path / "libexec/caffe"
+    for script in wrapper, tool:
+        script.parent.mkdir()
+    wrapper.write_text(CAFFE.read_text())
+    tool.write_text(f'#!/bin/sh\necho "${names[0]} $' + f'{names[1]}"\n')
+    for script in wrapper, tool:
+        script.chmod(0o755)
+    free = {name: value for name, value in os.environ.items() if name not in names}
+    for command in [sys.executable, "-c", code], [wrapper]:
+        for chosen, expected in ("", "PASSIVE 1000"), ("ACTIVE", "ACTIVE"):
+            more = {names[0]: chosen} if chosen else {}
+            result = subprocess.run(
+                command, env={**free, **more}, capture_output=True, text=True
+            )
+            assert result.stdout.replace("None", "").strip() == expected
 
 
 def test_blas_is_the_openmp_variant():

@@ -6,19 +6,23 @@
 #include "caffe/blob.hpp"
 #include "caffe/layers/batch_norm_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
-#include "caffe/util/onednn.hpp"
+#include "caffe/util/onednn_pending.hpp"
 
 namespace caffe {
 
 /**
- * @brief Batch normalisation of images by oneDNN on the CPU; of other shapes
- *        BatchNormLayer's own. Means, variances and their moving averages are
- *        Caffe's.
+ * @brief Batch normalisation of images on the CPU in threads, in Caffe's layout
+ *        or in blocks of channels; of other shapes BatchNormLayer's own. Means,
+ *        variances and their moving averages are Caffe's.
+ *
+ * In place and in blocks it only finds the statistics: Scale and ReLU after it
+ * take them, and the values are computed once (util/onednn_pending.hpp).
  */
 class OneDNNBatchNormLayer : public BatchNormLayer<float> {
  public:
   explicit OneDNNBatchNormLayer(const LayerParameter& param)
-      : BatchNormLayer<float>(param) {}
+      : BatchNormLayer<float>(param), handled_(false),
+        normal_(new onednn::PendingScale()) {}
 
  protected:
   virtual void Forward_cpu(const vector<Blob<float>*>& bottom,
@@ -27,18 +31,15 @@ class OneDNNBatchNormLayer : public BatchNormLayer<float> {
       const vector<bool>& propagate_down, const vector<Blob<float>*>& bottom);
 
  private:
-  static bool Handles(const Blob<float>& bottom) {
-    return bottom.num_axes() == 4 && bottom.count() > 0;
-  }
-  void Prepare(const onednn::Desc& bottom);
   void TakeStoredStatistics();
-  void UpdateMovingAverages(int values);
+  void TakeStatistics(const float* x);
+  /// How many values a channel has.
+  float Values() const {
+    return static_cast<float>(normal_->shape.num) * normal_->shape.pixels;
+  }
 
-  onednn::Desc desc_;  // of the bottom blob, for which the primitives are
-  dnnl::batch_normalization_forward::primitive_desc forward_desc_;
-  dnnl::batch_normalization_backward::primitive_desc backward_desc_;
-  dnnl::batch_normalization_forward forward_;
-  dnnl::batch_normalization_backward backward_;
+  bool handled_;  // the last forward pass
+  shared_ptr<onednn::PendingScale> normal_;  // what it came to
   onednn::SavedInput input_;
   onednn::Reader top_diff_;
   onednn::Writer top_data_, bottom_diff_;

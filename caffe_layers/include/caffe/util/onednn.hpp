@@ -40,7 +40,7 @@ Desc MatrixDesc(int rows, int columns, bool transposed, Type type = kFloat);
 dnnl::memory::dims Dims(const Blob<float>& blob);
 /// The same where the blob's values, given as `data`, lie in blocks; all of
 /// them in one row where they do not, for what goes element by element.
-dnnl::memory::dims FlatDims(const Blob<float>& blob, const SyncedMemory& data);
+dnnl::memory::dims FlatDims(const Blob<float>& blob, SyncedMemory* data);
 
 typedef std::unordered_map<int, dnnl::memory> Arguments;
 void Execute(const dnnl::primitive& primitive, const Arguments& arguments);
@@ -84,6 +84,29 @@ class Layout : public PrivateData {
  private:
   dnnl::memory memory_;
 };
+
+/// Values that are computed when somebody asks for them; a layer that would
+/// only scale or mask them takes what they are made of instead.
+class Pending : public PrivateData {
+ public:
+  virtual void CopyTo(void* plain) { Compute(true)->CopyTo(plain); }
+  virtual const Desc& desc() const = 0;
+  /// The values; `again`: it may be asked for once more.
+  virtual shared_ptr<Layout> Compute(bool again) = 0;
+};
+
+/// What is pending for `data`, if it is a T of these dimensions.
+template <typename T>
+shared_ptr<T> PendingOf(const SyncedMemory& data,
+                        const dnnl::memory::dims& dims) {
+  const shared_ptr<T> found =
+      boost::dynamic_pointer_cast<T>(data.private_data());
+  return found && found->desc().dims() == dims ? found : shared_ptr<T>();
+}
+
+/// The layout in which `data` lies, if it is not Caffe's own; what is pending
+/// has been computed then.
+shared_ptr<Layout> Blocks(SyncedMemory* data, const dnnl::memory::dims& dims);
 
 /// Where `data`, a blob's data or diff of the given dimensions, lies now.
 dnnl::memory Here(SyncedMemory* data, const dnnl::memory::dims& dims);

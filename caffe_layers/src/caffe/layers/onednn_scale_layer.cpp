@@ -1,136 +1,21 @@
 #include "caffe/layers/onednn_scale_layer.hpp"
 
-#include <algorithm>
 #include <vector>
 
 namespace caffe {
 
 using dnnl::memory;
 
-namespace {
-
-// An image's values as [num][blocks][pixels][block]: block channels beside
-// each other, one in Caffe's own layout.
-struct Channels {
-  int num, blocks, pixels, block;
-
-  Channels() : num(0), blocks(0), pixels(0), block(0) {}
-
-  // False for layouts that are not of this kind.
-  bool Set(const onednn::Desc& desc) {
-    const dnnl_blocking_desc_t& blocking = desc.data.format_desc.blocking;
-    const memory::dims dims = desc.dims();
-    const dnnl_dim_t* padded = desc.data.padded_dims;
-    if (desc.data.format_kind != dnnl_blocked || blocking.inner_nblks > 1 ||
-        (blocking.inner_nblks == 1 && blocking.inner_idxs[0] != 1)) {
-      return false;
-    }
-    num = dims[0];
-    block = blocking.inner_nblks ? blocking.inner_blks[0] : 1;
-    blocks = padded[1] / block;
-    pixels = dims[2] * dims[3];
-    return blocking.strides[0] == Offset(1, 0) &&
-        blocking.strides[1] == Offset(0, 1) &&
-        blocking.strides[2] == dims[3] * block &&
-        blocking.strides[3] == block;
-  }
-
-  int64_t Offset(int n, int b) const {
-    return (static_cast<int64_t>(n) * blocks + b) * pixels * block;
-  }
-};
-
-// Of each channel, with zeros for what fills up the last block.
-vector<float> Padded(const float* values, int count, const Channels& shape) {
-  vector<float> padded(shape.blocks * shape.block);
-  if (values) { std::copy(values, values + count, padded.begin()); }
-  return padded;
-}
-
-// A block is a constant for the compiler: kBlock channels in one register.
-template <int kBlock>
-void ScaleForward(const Channels& shape, const float* scale, const float* bias,
-                  const float* x, float* y) {
-#pragma omp parallel for collapse(2)
-  for (int n = 0; n < shape.num; ++n) {
-    for (int b = 0; b < shape.blocks; ++b) {
-      const int64_t offset = shape.Offset(n, b);
-      const float* from = x + offset;
-      float* to = y + offset;
-      const float* s = scale + b * kBlock;
-      const float* t = bias + b * kBlock;
-      for (int i = 0; i < shape.pixels; ++i) {
-#pragma omp simd
-        for (int c = 0; c < kBlock; ++c) {
-          to[i * kBlock + c] = from[i * kBlock + c] * s[c] + t[c];
-        }
-      }
-    }
-  }
-}
-
-// One thread adds up a channel, so sums do not depend on the threads.
-template <int kBlock>
-void ScaleBackward(const Channels& shape, const float* scale, const float* x,
-                   const float* y_diff, float* x_diff, float* scale_diff,
-                   float* bias_diff) {
-#pragma omp parallel for
-  for (int b = 0; b < shape.blocks; ++b) {
-    const float* s = scale + b * kBlock;
-    double product_sum[kBlock] = {0}, sum[kBlock] = {0};
-    for (int n = 0; n < shape.num; ++n) {
-      const int64_t offset = shape.Offset(n, b);
-      const float* in = x + offset;
-      const float* dy = y_diff + offset;
-      float* dx = x_diff + offset;
-      // Several sums of each, so that additions need not wait for each other.
-      const int kSums = kBlock == 1 ? 16 : 2;
-      float products[kSums * kBlock] = {0}, diffs[kSums * kBlock] = {0};
-      const int step = kSums * kBlock, end = shape.pixels * kBlock;
-      int i = 0;
-      for (; i + step <= end; i += step) {
-#pragma omp simd
-        for (int c = 0; c < kSums * kBlock; ++c) {
-          const float d = dy[i + c];
-          products[c] += d * in[i + c];
-          diffs[c] += d;
-          dx[i + c] = d * s[c % kBlock];
-        }
-      }
-      for (; i < end; ++i) {
-        const float d = dy[i];
-        products[i % kBlock] += d * in[i];
-        diffs[i % kBlock] += d;
-        dx[i] = d * s[i % kBlock];
-      }
-      for (int c = 0; c < kSums * kBlock; ++c) {
-        product_sum[c % kBlock] += products[c];
-        sum[c % kBlock] += diffs[c];
-      }
-    }
-    for (int c = 0; c < kBlock; ++c) {
-      scale_diff[b * kBlock + c] = product_sum[c];
-      bias_diff[b * kBlock + c] = sum[c];
-    }
-  }
-}
-
-void Add(const vector<float>& sums, Blob<float>* param) {
-  float* diff = param->mutable_cpu_diff();
-  for (int c = 0; c < param->count(); ++c) { diff[c] += sums[c]; }
-}
-
-}  // namespace
-
 bool OneDNNScaleLayer::Handles(const vector<Blob<float>*>& bottom) const {
   if (bottom.size() != 1 || bottom[0]->num_axes() != 4 || axis_ != 1 ||
       blobs_[0]->num_axes() != 1 || bottom[0]->count() == 0) {
     return false;
   }
+  const memory::dims dims = onednn::Dims(*bottom[0]);
+  SyncedMemory* data = bottom[0]->data().get();
   Channels shape;
-  return shape.Set(onednn::Here(bottom[0]->data().get(),
-                                onednn::Dims(*bottom[0])).get_desc()) &&
-      (shape.block == 1 || shape.block == 8 || shape.block == 16);
+  return onednn::PendingOf<onednn::PendingScale>(*data, dims) ||
+      onednn::SetChannels(onednn::Here(data, dims).get_desc(), &shape);
 }
 
 void OneDNNScaleLayer::Forward_cpu(const vector<Blob<float>*>& bottom,
@@ -140,22 +25,51 @@ void OneDNNScaleLayer::Forward_cpu(const vector<Blob<float>*>& bottom,
     return ScaleLayer<float>::Forward_cpu(bottom, top);
   }
   const memory::dims dims = onednn::Dims(*bottom[0]);
-  SyncedMemory* top_data = top[0]->data().get();
-  const memory x = input_.Save(bottom[0]->data().get(), dims,
-                               bottom[0] == top[0]);
-  desc_ = x.get_desc();
-  const memory y = top_data_.Begin(top_data, dims, desc_);
-  Channels shape;
-  shape.Set(x.get_desc());
+  SyncedMemory* data = bottom[0]->data().get();
+  const bool in_place = bottom[0] == top[0];
+  input_ = onednn::PendingOf<onednn::PendingScale>(*data, dims);
+  // Values that are there, not in place, might be changed before it is done.
+  bool leave = true;
+  if (!input_) {
+    leave = in_place && onednn::Blocks(data, dims);
+    input_.reset(new onednn::PendingScale());
+    const memory x = saved_.Save(data, dims, in_place);
+    Channels shape;
+    onednn::SetChannels(x.get_desc(), &shape);
+    input_->Set(x, shape);
+    input_->scale.assign(shape.padded(), 1);
+    input_->shift.assign(shape.padded(), 0);
+  }
+  const Channels& shape = input_->shape;
   const int channels = blobs_[0]->count();
-  const vector<float> scale = Padded(blobs_[0]->cpu_data(), channels, shape);
-  const vector<float> bias = Padded(
-      bias_layer_ ? blobs_[bias_param_id_]->cpu_data() : NULL, channels, shape);
-  const auto forward = shape.block == 16 ? ScaleForward<16> :
-      shape.block == 8 ? ScaleForward<8> : ScaleForward<1>;
-  forward(shape, scale.data(), bias.data(), onednn::Values(x),
-          onednn::Values(y));
+  scaled_->Set(input_->x, shape);
+  scaled_->scale = onednn::PaddedChannels(shape, blobs_[0]->cpu_data(),
+                                          channels);
+  scaled_->shift.assign(shape.padded(), 0);
+  if (bias_layer_) {
+    scaled_->shift = onednn::PaddedChannels(
+        shape, blobs_[bias_param_id_]->cpu_data(), channels);
+  }
+  for (int c = 0; c < shape.padded(); ++c) {
+    scaled_->shift[c] += scaled_->scale[c] * input_->shift[c];
+    scaled_->scale[c] *= input_->scale[c];
+  }
+  SyncedMemory* top_data = top[0]->data().get();
+  if (leave) { return top_data->set_private_data(scaled_); }
+  const memory y = top_data_.Begin(top_data, dims, scaled_->desc());
+  ChannelScale(shape, scaled_->scale, scaled_->shift,
+               onednn::Values(scaled_->x), onednn::Values(y));
   top_data_.End(top_data);
+}
+
+void OneDNNScaleLayer::AddToParameters(const vector<float>& product,
+                                       const vector<float>& sum) {
+  for (int i = 0; i < blobs_.size(); ++i) {
+    if (!param_propagate_down_[i]) { continue; }
+    const vector<float>& from = i == 0 ? product : sum;
+    float* diff = blobs_[i]->mutable_cpu_diff();
+    for (int c = 0; c < blobs_[i]->count(); ++c) { diff[c] += from[c]; }
+  }
 }
 
 void OneDNNScaleLayer::Backward_cpu(const vector<Blob<float>*>& top,
@@ -164,24 +78,36 @@ void OneDNNScaleLayer::Backward_cpu(const vector<Blob<float>*>& top,
     return ScaleLayer<float>::Backward_cpu(top, propagate_down, bottom);
   }
   const memory::dims dims = onednn::Dims(*bottom[0]);
-  const memory x = input_.Saved(bottom[0]->data().get(), dims, desc_);
-  Channels shape;
-  shape.Set(x.get_desc());
-  const int channels = blobs_[0]->count();
-  const vector<float> scale = Padded(blobs_[0]->cpu_data(), channels, shape);
-  vector<float> scale_diff(scale.size()), bias_diff(scale.size());
-  gradient_.Begin(top[0]->diff().get(), bottom[0]->diff().get(), dims,
-                  x.get_desc());
-  const auto backward = shape.block == 16 ? ScaleBackward<16> :
-      shape.block == 8 ? ScaleBackward<8> : ScaleBackward<1>;
-  backward(shape, scale.data(), onednn::Values(x),
-           onednn::Values(gradient_.top()), onednn::Values(gradient_.bottom()),
-           scale_diff.data(), bias_diff.data());
-  gradient_.End();
-  if (param_propagate_down_[0]) { Add(scale_diff, blobs_[0].get()); }
-  if (bias_layer_ && param_propagate_down_[bias_param_id_]) {
-    Add(bias_diff, blobs_[bias_param_id_].get());
+  const Channels& shape = input_->shape;
+  SyncedMemory* diff = top[0]->diff().get();
+  onednn::IncomingGradient incoming;
+  incoming.Take(diff, dims, shape, input_->desc(), &top_diff_);
+  vector<float> sum, product;
+  incoming.Sums(*input_, &sum, &product);
+  AddToParameters(product, sum);
+  if (!propagate_down[0]) { return; }
+  vector<float> scale = onednn::PaddedChannels(
+      shape, blobs_[0]->cpu_data(), blobs_[0]->count());
+  for (int c = 0; c < shape.padded(); ++c) {
+    sum[c] *= scale[c];
+    product[c] *= scale[c];
+    scale[c] *= incoming.scale()[c];
   }
+  SyncedMemory* bottom_diff = bottom[0]->diff().get();
+  if (bottom_diff == diff && incoming.layout()) {
+    onednn::PendingGradient* const handed = pending_gradient_.get();
+    handed->Set(incoming.layout(), shape);
+    handed->top = incoming.top();
+    handed->slope = incoming.gradient().slope;
+    handed->scale = scale;
+    handed->input = input_;
+    handed->sum = sum;
+    handed->product = product;
+    return bottom_diff->set_private_data(pending_gradient_);
+  }
+  const memory x_diff = bottom_diff_.Begin(bottom_diff, dims, input_->desc());
+  ChannelGradient(shape, incoming.gradient(), scale, onednn::Values(x_diff));
+  bottom_diff_.End(bottom_diff);
 }
 
 }  // namespace caffe

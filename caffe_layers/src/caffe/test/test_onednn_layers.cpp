@@ -23,6 +23,8 @@ class OneDNNLayersTest : public CPUDeviceTest<float> {
  protected:
   typedef vector<shared_ptr<Blob<float> > > Blobs;
 
+  OneDNNLayersTest() { Caffe::set_random_seed(1701); }
+
   // Sets the engine where the layer has one.
   static void SetEngine(const string& engine, LayerParameter* layer) {
     static const std::map<string, string> names = {
@@ -58,6 +60,7 @@ class OneDNNLayersTest : public CPUDeviceTest<float> {
       SetEngine(engine, net.mutable_layer(i));
     }
     net.set_force_backward(true);
+    net.mutable_state()->set_phase(TRAIN);  // BatchNorm's statistics
     return net;
   }
 
@@ -162,19 +165,42 @@ class OneDNNLayersTest : public CPUDeviceTest<float> {
     }
   }
 
-  // Whole nets, three times, so that what is kept from one pass to the next is
-  // used; in the last one somebody looks at all blobs before the backward pass.
+  // Layer by layer, with somebody who looks at all blobs after each.
+  static void StepAndLook(Net<float>* net) {
+    for (int i = 0; i < net->layers().size(); ++i) {
+      net->ForwardFromTo(i, i);
+      for (const shared_ptr<Blob<float> >& blob : net->blobs()) {
+        blob->cpu_data();
+      }
+    }
+    for (int i = net->layers().size() - 1; i >= 0; --i) {
+      net->BackwardFromTo(i, i);
+      for (const shared_ptr<Blob<float> >& blob : net->blobs()) {
+        blob->cpu_diff();
+      }
+    }
+  }
+
+  // Whole nets, several times, so that what is kept from one pass to the next
+  // is used; in the third somebody takes all blobs to write into them before
+  // the backward pass, in the fourth somebody looks all the time.
   void CompareNets(const string& text) {
     SCOPED_TRACE(text);
     Net<float> own(Parse(text, "CAFFE")), net(Parse(text, "ONEDNN"));
     CopyWeights(own, &net);
-    for (int pass = 0; pass < 3; ++pass) {
+    for (int pass = 0; pass < 4; ++pass) {
       for (int i = 0; i < own.num_inputs(); ++i) {
         Fill(own.input_blobs()[i], false);
       }
       CopyInputs(&own, &net);
       own.ClearParamDiffs();
       net.ClearParamDiffs();
+      if (pass == 3) {
+        StepAndLook(&own);
+        StepAndLook(&net);
+        ExpectSameNets(own, net);
+        continue;
+      }
       own.Forward();
       net.Forward();
       for (int i = 0; pass == 2 && i < net.blobs().size(); ++i) {
@@ -183,6 +209,20 @@ class OneDNNLayersTest : public CPUDeviceTest<float> {
       own.Backward();
       net.Backward();
       ExpectSameNets(own, net);
+    }
+  }
+
+  void CompareForward(const string& text) {
+    Net<float> own(Parse(text, "CAFFE")), net(Parse(text, "ONEDNN"));
+    CopyWeights(own, &net);
+    for (int i = 0; i < own.num_inputs(); ++i) {
+      Fill(own.input_blobs()[i], false);
+    }
+    CopyInputs(&own, &net);
+    own.Forward();
+    net.Forward();
+    for (int i = 0; i < own.blobs().size(); ++i) {
+      ExpectSame(*own.blobs()[i], *net.blobs()[i], own.blob_names()[i]);
     }
   }
 
@@ -368,19 +408,104 @@ TEST_F(OneDNNLayersTest, LayoutsGoFromLayerToLayer) {
   const string leak = "relu_param { negative_slope: 0.2 }";
   CompareNets(inputs + first + SimpleLayer("ReLU", "a", "b", leak) +
               SimpleLayer("LRN", "b", "c") + Loss("c"));
-  // Batch normalisation in place and not.
+  // Batch normalisation in place and not. (A bias before it has a gradient of
+  // 0, plus rounding.)
+  const string unbiased = ConvLayer(
+      "conv1", "x", "a",
+      "num_output: 32 kernel_size: 5 stride: 2 bias_term: false");
   const string scale = "scale_param { bias_term: true"
       " filler { type: 'gaussian' std: 1 } }";
   for (const char* top : {"a", "n"}) {
-    CompareNets(inputs + first + SimpleLayer("BatchNorm", "a", top) +
+    CompareNets(inputs + unbiased + SimpleLayer("BatchNorm", "a", top) +
                 SimpleLayer("Scale", top, top, scale) +
                 SimpleLayer("ReLU", top, top) +
                 SimpleLayer("Pooling", top, "p", pool) + Loss("p"));
   }
-  CompareNets(inputs + first + SimpleLayer("BatchNorm", "a", "n") +
+  CompareNets(inputs + unbiased + SimpleLayer("BatchNorm", "a", "n") +
               SimpleLayer("Scale", "n", "s", scale) +
               SimpleLayer("ReLU", "s", "r") +
               SimpleLayer("Pooling", "r", "p", pool) + Loss("p"));
+}
+
+// BatchNorm, Scale and ReLU leave their work to each other
+// (onednn_pending.hpp).
+TEST_F(OneDNNLayersTest, ScalesAndReLUsInOnePass) {
+  const string inputs = Input("x", {3, 3, 11, 9}) + Input("target", {3, 5});
+  const string scale = "scale_param { bias_term: true"
+      " filler { type: 'uniform' min: 0.5 max: 1.5 }"
+      " bias_filler { type: 'gaussian' std: 1 } }";
+  const string norm = SimpleLayer("BatchNorm", "a", "a");
+  const string norm_scale = norm + SimpleLayer("Scale", "a", "a", scale);
+  const string leak = SimpleLayer("ReLU", "a", "a",
+                                  "relu_param { negative_slope: 0.2 }");
+  const string relu = SimpleLayer("ReLU", "a", "a");
+  // Gradients come in blocks, or in Caffe's own layout.
+  const string blocks = ConvLayer("conv2", "a", "c",
+                                  "num_output: 16 kernel_size: 3") + Loss("c");
+  const string ends[] = {blocks, Loss("a")};
+  for (const char* channels : {"32", "20"}) {
+    const string net = inputs + ConvLayer(
+        // A bias before BatchNorm has a gradient of 0, plus rounding.
+        "conv1", "x", "a", string("bias_term: false kernel_size: 3"
+                                  " num_output: ") + channels);
+    for (const string& end : ends) {
+      CompareNets(net + norm + relu + end);
+      CompareNets(net + norm_scale + end);
+      CompareNets(net + norm_scale + leak + end);
+      CompareNets(net + SimpleLayer("Scale", "a", "a", scale) + relu + end);
+      CompareNets(net + norm_scale + leak + norm_scale + relu + end);
+      CompareNets(net + norm_scale + SimpleLayer("TanH", "a", "a") + relu +
+                  end);
+      CompareNets(net + SimpleLayer("BatchNorm", "a", "a",
+                  "batch_norm_param { use_global_stats: true eps: 0.1 }") +
+                  SimpleLayer("Scale", "a", "a", scale) + relu + end);
+    }
+    CompareNets(net + norm_scale + SimpleLayer("ReLU", "a", "r") + Loss("r"));
+    // Two readers of what BatchNorm has left, and two Scales in a row.
+    CompareNets(net + norm + SimpleLayer("Scale", "a", "s", scale) +
+                SimpleLayer("Scale", "s", "t", scale) +
+                "layer { name: 'sum' type: 'Eltwise' bottom: 'a' bottom: 't'"
+                " top: 'c' }" + Loss("c"));
+    // Two readers of the same memory, the second of which writes into it.
+    for (const char* type : {"BatchNorm", "Scale"}) {
+      CompareForward(net + "layer { name: 'split' type: 'Split' bottom: 'a'"
+                     " top: 'b' top: 'd' }" + SimpleLayer(type, "b", "s") +
+                     SimpleLayer("ReLU", "d", "d") +
+                     "layer { name: 'sum' type: 'Eltwise' bottom: 's'"
+                     " bottom: 'd' top: 'c' }" + Loss("c"));
+    }
+  }
+}
+
+// A gradient that no layer has taken, since none further down learns, is that
+// of its own backward pass, after another forward pass, too.
+TEST_F(OneDNNLayersTest, GradientOutlivesTheNextForwardPass) {
+  const string still = "param { lr_mult: 0 } ";
+  string conv = ConvLayer("conv1", "x", "a", "num_output: 32 kernel_size: 3");
+  conv.insert(conv.size() - 1, still + still);
+  const string text = Input("x", {3, 3, 11, 9}) + Input("target", {3, 5}) +
+      conv + SimpleLayer("BatchNorm", "a", "a", still + still + still) +
+      SimpleLayer("Scale", "a", "a", "scale_param { filler { value: 2 } }") +
+      SimpleLayer("ReLU", "a", "a") +
+      ConvLayer("conv2", "a", "c", "num_output: 16 kernel_size: 3") + Loss("c");
+  NetParameter own_param = Parse(text, "CAFFE"), param = Parse(text, "ONEDNN");
+  own_param.set_force_backward(false);
+  param.set_force_backward(false);
+  Net<float> own(own_param), net(param);
+  CopyWeights(own, &net);
+  for (int pass = 0; pass < 2; ++pass) {
+    for (int i = 0; i < own.num_inputs(); ++i) {
+      Fill(own.input_blobs()[i], false);
+    }
+    CopyInputs(&own, &net);
+    for (Net<float>* each : {&own, &net}) {
+      each->Forward();
+      if (pass == 0) { each->Backward(); }
+    }
+  }
+  const Blob<float>& expected = *own.blob_by_name("a");
+  ExpectSame(expected, *net.blob_by_name("a"), "a");
+  EXPECT_GT(expected.asum_diff(), 0);
 }
 
 TEST_F(OneDNNLayersTest, LayersThatKnowNoLayoutsLieBetween) {

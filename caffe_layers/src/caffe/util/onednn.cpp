@@ -50,16 +50,19 @@ dnnl::memory::dims Dims(const Blob<float>& blob) {
   return dnnl::memory::dims(blob.shape().begin(), blob.shape().end());
 }
 
-// The layout in which data of these dimensions lies, if it is not Caffe's own.
-static const Layout* Blocks(const SyncedMemory& data,
-                            const dnnl::memory::dims& dims) {
-  const Layout* layout = dynamic_cast<Layout*>(data.private_data().get());
+shared_ptr<Layout> Blocks(SyncedMemory* data,
+                          const dnnl::memory::dims& dims) {
+  if (const shared_ptr<Pending> pending = PendingOf<Pending>(*data, dims)) {
+    data->set_private_data(pending->Compute(false));
+  }
+  const shared_ptr<Layout> layout =
+      boost::dynamic_pointer_cast<Layout>(data->private_data());
   // A layer between may have given the same values another shape.
-  return layout && layout->memory().get_desc().dims() == dims ? layout : NULL;
+  return layout && layout->memory().get_desc().dims() == dims ? layout :
+      shared_ptr<Layout>();
 }
 
-dnnl::memory::dims FlatDims(const Blob<float>& blob,
-                            const SyncedMemory& data) {
+dnnl::memory::dims FlatDims(const Blob<float>& blob, SyncedMemory* data) {
   const dnnl::memory::dims dims = Dims(blob);
   return Blocks(data, dims) ? dims : dnnl::memory::dims{blob.count()};
 }
@@ -128,7 +131,9 @@ void Layout::CopyTo(void* plain) {
 }
 
 dnnl::memory Here(SyncedMemory* data, const dnnl::memory::dims& dims) {
-  if (const Layout* layout = Blocks(*data, dims)) { return layout->memory(); }
+  if (const shared_ptr<Layout> layout = Blocks(data, dims)) {
+    return layout->memory();
+  }
   return dnnl::memory(PlainDesc(dims), Engine(),
                       const_cast<void*>(data->cpu_data()));
 }
@@ -194,7 +199,7 @@ dnnl::memory SavedInput::Save(SyncedMemory* data,
   const dnnl::memory here = Here(data, dims);
   copied_ = overwritten;
   if (!overwritten) { return here; }
-  if (Blocks(*data, dims)) { return copy_ = here; }
+  if (Blocks(data, dims)) { return copy_ = here; }
   if (!copy_ || copy_.get_desc() != here.get_desc()) {
     copy_ = dnnl::memory(here.get_desc(), Engine());
   }
