@@ -37,9 +37,9 @@ class OneDNNInnerProductLayer : public InnerProductLayer<float> {
     return onednn::MatrixDesc(M_, N_, false, type_);
   }
   void ForwardRow(const float* bottom, const float* weight, float* top) const;
-  void WeightGradient(const Blob<float>& bottom, const float* top_diff,
+  void WeightGradient(const Blob<float>& bottom, const Blob<float>& top,
                       bool add, float* weight_diff);
-  void BottomGradient(const float* top_diff, float* bottom_diff);
+  void BottomGradient(const Blob<float>& top, float* bottom_diff);
 
   const onednn::Type type_;  // of the factors
   onednn::Product forward_, weight_product_, bottom_product_;

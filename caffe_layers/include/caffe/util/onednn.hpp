@@ -51,13 +51,16 @@ inline dnnl::memory As(const dnnl::memory& memory, const Desc& desc) {
   return dnnl::memory(desc, Engine(), memory.get_data_handle());
 }
 
-/// Row-major floats in a given type; holds the copy where it is another.
+/// A blob's data or diff, row-major, in a given type; holds the copy where it is
+/// another, and gives it again while the values are the same.
 class Converter {
  public:
-  dnnl::memory Convert(const float* values, const Desc& wanted);
+  Converter() : version_(0) {}
+  dnnl::memory Convert(SyncedMemory* values, const Desc& wanted);
 
  private:
   dnnl::memory copy_;
+  uint64_t version_;  // of the values that copy_ is of
 };
 
 /// C = A B, or C += A B, with a bias to each row if asked for. Sums are float.

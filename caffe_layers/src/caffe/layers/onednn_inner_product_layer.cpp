@@ -28,22 +28,23 @@ void OneDNNInnerProductLayer::ForwardRow(const float* bottom,
 
 void OneDNNInnerProductLayer::Forward_cpu(const vector<Blob<float>*>& bottom,
     const vector<Blob<float>*>& top) {
-  const float* x = bottom[0]->cpu_data();
-  const float* weight = blobs_[0]->cpu_data();
   float* y = top[0]->mutable_cpu_data();
   if (M_ == 0) { return; }
-  if (M_ == 1 && type_ == kFloat) { return ForwardRow(x, weight, y); }
+  if (M_ == 1 && type_ == kFloat) {
+    return ForwardRow(bottom[0]->cpu_data(), blobs_[0]->cpu_data(), y);
+  }
   forward_.Prepare(BottomDesc(), WeightDesc(), MatrixDesc(M_, N_, false),
                    false, bias_term_);
-  forward_.Run(bottom_.Convert(x, BottomDesc()),
-               weight_.Convert(weight, WeightDesc()), y,
+  forward_.Run(bottom_.Convert(bottom[0]->data().get(), BottomDesc()),
+               weight_.Convert(blobs_[0]->data().get(), WeightDesc()), y,
                bias_term_ ? blobs_[1]->cpu_data() : NULL);
 }
 
 void OneDNNInnerProductLayer::WeightGradient(const Blob<float>& bottom,
-    const float* top_diff, bool add, float* weight_diff) {
-  const float* x = bottom.cpu_data();
+    const Blob<float>& top, bool add, float* weight_diff) {
   if (type_ == kFloat) {
+    const float* x = bottom.cpu_data();
+    const float* top_diff = top.cpu_diff();
     const float beta = add ? 1.f : 0.f;
     if (transpose_) {
       Multiply('T', 'N', K_, N_, M_, x, top_diff, beta, weight_diff);
@@ -52,8 +53,8 @@ void OneDNNInnerProductLayer::WeightGradient(const Blob<float>& bottom,
     }
     return;
   }
-  const dnnl::memory a = bottom_.Convert(x, BottomDesc());
-  const dnnl::memory b = top_diff_.Convert(top_diff, TopDesc());
+  const dnnl::memory a = bottom_.Convert(bottom.data().get(), BottomDesc());
+  const dnnl::memory b = top_diff_.Convert(top.diff().get(), TopDesc());
   const onednn::Desc a_transposed = MatrixDesc(K_, M_, true, type_);
   const onednn::Desc b_transposed = MatrixDesc(N_, M_, true, type_);
   if (transpose_) {
@@ -67,36 +68,35 @@ void OneDNNInnerProductLayer::WeightGradient(const Blob<float>& bottom,
   }
 }
 
-void OneDNNInnerProductLayer::BottomGradient(const float* top_diff,
+void OneDNNInnerProductLayer::BottomGradient(const Blob<float>& top,
     float* bottom_diff) {
-  const float* weight = blobs_[0]->cpu_data();
   if (type_ == kFloat) {
-    return Multiply('N', transpose_ ? 'T' : 'N', M_, K_, N_, top_diff, weight,
-                    0.f, bottom_diff);
+    return Multiply('N', transpose_ ? 'T' : 'N', M_, K_, N_, top.cpu_diff(),
+                    blobs_[0]->cpu_data(), 0.f, bottom_diff);
   }
   const onednn::Desc transposed = MatrixDesc(N_, K_, transpose_, type_);
   bottom_product_.Prepare(TopDesc(), transposed, MatrixDesc(M_, K_, false),
                           false);
   bottom_product_.Run(
-      top_diff_.Convert(top_diff, TopDesc()),
-      onednn::As(weight_.Convert(weight, WeightDesc()), transposed),
+      top_diff_.Convert(top.diff().get(), TopDesc()),
+      onednn::As(weight_.Convert(blobs_[0]->data().get(), WeightDesc()),
+                 transposed),
       bottom_diff);
 }
 
 void OneDNNInnerProductLayer::Backward_cpu(const vector<Blob<float>*>& top,
     const vector<bool>& propagate_down, const vector<Blob<float>*>& bottom) {
-  const float* top_diff = top[0]->cpu_diff();
   if (param_propagate_down_[0]) {
     const bool add = !blobs_[0]->diff()->take_zero();
-    WeightGradient(*bottom[0], top_diff, add, blobs_[0]->mutable_cpu_diff());
+    WeightGradient(*bottom[0], *top[0], add, blobs_[0]->mutable_cpu_diff());
   }
   if (bias_term_ && param_propagate_down_[1]) {
     const float beta = blobs_[1]->diff()->take_zero() ? 0.f : 1.f;
-    caffe_cpu_gemv<float>(CblasTrans, M_, N_, 1.f, top_diff,
+    caffe_cpu_gemv<float>(CblasTrans, M_, N_, 1.f, top[0]->cpu_diff(),
         bias_multiplier_.cpu_data(), beta, blobs_[1]->mutable_cpu_diff());
   }
   if (propagate_down[0]) {
-    BottomGradient(top_diff, bottom[0]->mutable_cpu_diff());
+    BottomGradient(*top[0], bottom[0]->mutable_cpu_diff());
   }
 }
 

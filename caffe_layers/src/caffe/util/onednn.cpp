@@ -78,15 +78,19 @@ void Reorder(const dnnl::memory& from, const dnnl::memory& to) {
           {{DNNL_ARG_FROM, source}, {DNNL_ARG_TO, target}});
 }
 
-dnnl::memory Converter::Convert(const float* values, const Desc& wanted) {
+dnnl::memory Converter::Convert(SyncedMemory* values, const Desc& wanted) {
   Desc floats(wanted);
   floats.data.data_type = dnnl_f32;
-  const dnnl::memory here(floats, Engine(), const_cast<float*>(values));
+  const dnnl::memory here(floats, Engine(),
+                          const_cast<void*>(values->cpu_data()));
   if (wanted == floats) { return here; }
   if (!copy_ || copy_.get_desc() != wanted) {
     copy_ = dnnl::memory(wanted, Engine());
+  } else if (version_ == values->version() && !values->exposed()) {
+    return copy_;
   }
   Reorder(here, copy_);
+  version_ = values->version();
   return copy_;
 }
 
