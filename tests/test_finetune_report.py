@@ -225,6 +225,10 @@ def test_clusters_are_read_from_tables(tmp_path):
     truth = {"a": "x", "b": "y", "c": "y", "d": "x"}
     given = {"a": "0", "b": "0", "c": "0", "d": "1", "gone": "2"}
     assert clusters.named_by_majority(given, truth) == {"0": "y", "1": "x"}
+    with pytest.raises(DecError, match='3 clusters name no photo "x".* more clusters'):
+        clusters.named_by_majority(given | {"e": "2"}, truth | {"d": "z", "e": "y"})
+    with pytest.raises(DecError, match="none of the photos in the clusters is in"):
+        clusters.named_by_majority(given, {"elsewhere.jpg": "x"})
 
 
 def test_clusters_are_read_from_runs(tmp_path):

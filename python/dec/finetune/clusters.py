@@ -52,10 +52,25 @@ def _of_run(run: Path) -> dict[str, str]:
     return {n: str(c) for n, c in zip(names, results.assigned.tolist(), strict=True)}
 
 
-def named_by_majority(clusters: dict[str, str], truth: dict[str, str]) -> dict:
-    """For every cluster the class that most of its photos have: a user who looks."""
+def named_by_majority(
+    clusters: dict[str, str], truth: dict[str, str]
+) -> dict[str, str]:
+    """For every cluster the class that most of its photos have: a user who looks.
+
+    Raises DecError when this leaves a class out, or no photo has a class.
+    """
     members: dict[str, Counter] = {}
     for name, cluster in clusters.items():
         if name in truth:
             members.setdefault(cluster, Counter())[truth[name]] += 1
-    return {c: counts.most_common(1)[0][0] for c, counts in sorted(members.items())}
+    if not members:
+        raise DecError("none of the photos in the clusters is in a class folder")
+    names = {c: counts.most_common(1)[0][0] for c, counts in sorted(members.items())}
+    missing = sorted(set(truth.values()) - set(names.values()))
+    if missing:
+        raise DecError(
+            f'the {len(names)} clusters name no photo "{missing[0]}": in none of them '
+            f"most photos are of this class. Make more clusters than there are classes "
+            f"({len(set(truth.values()))}); four times as many are a start"
+        )
+    return names

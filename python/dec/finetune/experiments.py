@@ -161,8 +161,6 @@ def _cluster_labels(root: Path, source: Path, truth: dict[str, str]) -> dict[str
     clusters = read_clusters(source)
     names = named_by_majority(clusters, truth)
     labels = {n: names[c] for n, c in clusters.items() if n in truth}
-    if not labels:
-        raise DecError(f"{source}: none of its photos is in the folder")
     right = {n: label for n, label in labels.items() if truth[n] == label}
     say(
         f"{source}: {len(names)} clusters named by what most of their photos are, so "
