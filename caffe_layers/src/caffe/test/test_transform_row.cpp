@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "opencv2/core.hpp"
 
 #include "caffe/blob.hpp"
 #include "caffe/data_transformer.hpp"
@@ -12,7 +13,8 @@
 
 namespace caffe {
 
-// Datums of 3 x 5 x 6, as bytes and as floats, against the definition.
+// Datums of 3 x 5 x 6, as bytes and as floats, and images, against the
+// definition.
 template <typename Dtype>
 class TransformRowTest : public ::testing::Test {
  protected:
@@ -40,9 +42,24 @@ class TransformRowTest : public ::testing::Test {
     return datum;
   }
 
+  static cv::Mat MakeImage() {
+    cv::Mat image(kHeight, kWidth, CV_8UC3);
+    for (int c = 0; c < kChannels; ++c) {
+      for (int h = 0; h < kHeight; ++h) {
+        for (int w = 0; w < kWidth; ++w) {
+          image.at<cv::Vec3b>(h, w)[c] =
+              Value((c * kHeight + h) * kWidth + w, true);
+        }
+      }
+    }
+    return image;
+  }
+
   // What mirror chooses at random: how many of 20 times the row was mirrored.
-  static int Check(const TransformationParameter& param, const bool bytes) {
+  static int Check(const TransformationParameter& param, const bool bytes,
+                   const bool image) {
     const Datum datum = MakeDatum(bytes);
+    const cv::Mat pixels = MakeImage();
     DataTransformer<Dtype> transformer(param, TEST);
     Caffe::set_random_seed(3);
     transformer.InitRand();
@@ -52,7 +69,11 @@ class TransformRowTest : public ::testing::Test {
     Blob<Dtype> blob(1, kChannels, height, width);
     int mirrored = 0;
     for (int times = 0; times < 20; ++times) {
-      transformer.Transform(datum, &blob);
+      if (image) {
+        transformer.Transform(pixels, &blob);
+      } else {
+        transformer.Transform(datum, &blob);
+      }
       bool same[2] = {true, true};
       for (int c = 0; c < kChannels; ++c) {
         for (int h = 0; h < height; ++h) {
@@ -83,8 +104,10 @@ class TransformRowTest : public ::testing::Test {
           TransformationParameter more(param);
           more.set_crop_size(crop);
           more.set_mirror(mirror);
-          const int mirrored = Check(more, bytes);
-          EXPECT_EQ(mirror, 0 < mirrored && mirrored < 20) << mirrored;
+          for (const bool image : {false, bytes}) {
+            const int mirrored = Check(more, bytes, image);
+            EXPECT_EQ(mirror, 0 < mirrored && mirrored < 20) << mirrored;
+          }
         }
       }
     }
