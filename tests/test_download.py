@@ -11,6 +11,7 @@ import threading
 import time
 import types
 
+import disks
 import pytest
 
 from dec.data import download
@@ -376,16 +377,8 @@ def test_two_processes(server, tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 128 KiB of its own, for filling up."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", disk]
-    try:
-        subprocess.run(mount, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("a small tmpfs cannot be mounted (that takes root)")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
+    with disks.small_disk(tmp_path / "disk", "128k") as disk:
+        yield disk
 
 
 def test_full_disk(server, small_disk):

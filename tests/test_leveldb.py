@@ -11,6 +11,7 @@ import textwrap
 import time
 from pathlib import Path
 
+import disks
 import numpy as np
 import plyvel
 import pytest
@@ -455,16 +456,8 @@ def test_kills_at_any_moment(tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 512 KiB of its own, for filling up."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", disk]
-    try:
-        subprocess.run(mount, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("a small tmpfs cannot be mounted (that takes root)")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
+    with disks.small_disk(tmp_path / "disk", "512k") as disk:
+        yield disk
 
 
 def test_full_disk(small_disk):

@@ -13,6 +13,7 @@ import time
 import joblib
 import numpy as np
 import pytest
+from disks import small_disk
 from photos_samples import (
     NOT_UTF8,
     REAL,
@@ -21,7 +22,6 @@ from photos_samples import (
     good_photos,
     jpeg,
     picture,
-    small_disk,
     without_rights,
 )
 from PIL import Image

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from disks import small_disk
 from photos_samples import (
     NOT_UTF8,
     REAL,
@@ -20,7 +21,6 @@ from photos_samples import (
     good_photos,
     jpeg,
     picture,
-    small_disk,
     start_dec_photos,
     without_rights,
 )

@@ -13,13 +13,13 @@ import sys
 import time
 
 import pytest
+from disks import small_disk
 from photos_samples import (
     broken_files,
     dec_photos,
     encoded,
     jpeg,
     picture,
-    small_disk,
     start_dec_photos,
 )
 from photos_server import (
