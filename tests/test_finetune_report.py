@@ -227,6 +227,11 @@ def test_clusters_are_read_from_tables(tmp_path):
     assert clusters.named_by_majority(given, truth) == {"0": "y", "1": "x"}
     with pytest.raises(DecError, match='3 clusters name no photo "x".* more clusters'):
         clusters.named_by_majority(given | {"e": "2"}, truth | {"d": "z", "e": "y"})
+    # The third is mixed; for more than two of three the first is, too.
+    given, truth = given | {"e": "2", "f": "2"}, truth | {"e": "x", "f": "y"}
+    assert clusters.named_by_majority(given, truth, 0.6) == {"0": "y", "1": "x"}
+    with pytest.raises(DecError, match='no photo "y": in none are 70%'):
+        clusters.named_by_majority(given, truth, 0.7)
     with pytest.raises(DecError, match="none of the photos in the clusters is in"):
         clusters.named_by_majority(given, {"elsewhere.jpg": "x"})
 

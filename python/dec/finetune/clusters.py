@@ -53,10 +53,11 @@ def _of_run(run: Path) -> dict[str, str]:
 
 
 def named_by_majority(
-    clusters: dict[str, str], truth: dict[str, str]
+    clusters: dict[str, str], truth: dict[str, str], at_least: float = 0.0
 ) -> dict[str, str]:
     """For every cluster the class that most of its photos have: a user who looks.
 
+    at_least: what share of a cluster's photos that has to be; mixed ones get no name.
     Raises DecError when this leaves a class out, or no photo has a class.
     """
     members: dict[str, Counter] = {}
@@ -65,12 +66,17 @@ def named_by_majority(
             members.setdefault(cluster, Counter())[truth[name]] += 1
     if not members:
         raise DecError("none of the photos in the clusters is in a class folder")
-    names = {c: counts.most_common(1)[0][0] for c, counts in sorted(members.items())}
+    names = {}
+    for cluster, counts in sorted(members.items()):
+        label, most = counts.most_common(1)[0]
+        if most >= at_least * counts.total():
+            names[cluster] = label
     missing = sorted(set(truth.values()) - set(names.values()))
     if missing:
+        share = f"{at_least:.0%}" if at_least else "most"
         raise DecError(
-            f'the {len(names)} clusters name no photo "{missing[0]}": in none of them '
-            f"most photos are of this class. Make more clusters than there are classes "
-            f"({len(set(truth.values()))}); four times as many are a start"
+            f'the {len(members)} clusters name no photo "{missing[0]}": in none are '
+            f"{share} of the photos of this class. Make more clusters than there "
+            f"are classes ({len(set(truth.values()))}); four times as many are a start"
         )
     return names

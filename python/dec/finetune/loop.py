@@ -32,6 +32,7 @@ from dec.report.plotting import BLUE, GREY, GRID, plot
 from dec.runs import Run
 
 REJECTED = "-"
+_CLEAR = 0.7  # of a cluster's photos are of one class: a user would name it
 _CLUSTERS = ("cluster", "photos", "class")
 _REVIEW = ("file", "guess", "probability", "class")
 
@@ -60,7 +61,9 @@ def start(folder: Path, clusters: Path, root: Path) -> None:
         link.parent.mkdir(parents=True, exist_ok=True)
         if not link.is_symlink():
             link.symlink_to((folder / name).resolve())
-    rows = [(c, n, "") for c, n in sorted(sizes.items())]
+    # Numbers in their order, names in theirs.
+    order = sorted(sizes, key=lambda c: (len(c) if c.isdigit() else 0, c))
+    rows = [(c, sizes[c], "") for c in order]
     files.write_csv(root / "clusters.csv", [_CLUSTERS, *rows])
     facts = {"folder": str(folder.resolve()), "clusters": str(clusters.resolve())}
     write_text_atomic(root / "loop.json", json.dumps(facts, indent=1) + "\n")
@@ -192,16 +195,23 @@ def simulate(
     """The loop with the true class folders as the reviewer, and what it comes to.
 
     Test photos (a tenth, by seed) are reviewed by nobody. "loop": clusters are named
-    by what most of their photos are; then, round by round, the `review` least certain
-    photos get their true class. "random": as many photos, picked at random, have
-    their true class, and no others have one. Both train from random weights each time.
+    by what most of their photos are, but for mixed ones, in which fewer than 70% are
+    of one class: their photos are left out until they are reviewed. Then, round by
+    round, the `review` least certain photos get their true class. "random": as many
+    photos, picked at random, have their true class, and no others have one. Both train
+    from random weights each time.
 
     Writes root/curve.csv and root/curve.png; returns the rows of the curve.
     """
     truth = find_photos(folder)
     found = read_clusters(clusters)
-    named = named_by_majority(found, truth)
-    by_cluster = {n: named[c] for n, c in found.items() if n in truth}
+    named = named_by_majority(found, truth, _CLEAR)
+    by_cluster = {n: named[c] for n, c in found.items() if n in truth and c in named}
+    right = sum(truth[n] == label for n, label in by_cluster.items())
+    say(
+        f"{len(named)} of {len(set(found.values()))} clusters are clear enough to have "
+        f"a name: {len(by_cluster):,} photos, {right / len(by_cluster):.1%} rightly"
+    )
     tuner = Experiment.find(experiment)
     root.mkdir(parents=True, exist_ok=True)
     (root / files.MARKER).touch()
