@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from dec.finetune import encoded
 from dec.finetune.labelled import DataSet, Options, build_labelled, class_weights
 from dec.finetune.prepare import decode, encode, read_mean
 from dec.finetune.split import SETS, groups, split
+from dec.finetune.vary import draws, varied
 from dec.photos.check import check
 
 REAL = ROOT.parent / "shared/data/photos/caltech_3class"
@@ -100,6 +102,69 @@ def test_the_order_is_mixed_and_comes_from_the_seed(photos, built, tmp_path):
     )
     assert leveldb.read_names(again.folder / "train") == names
     assert split_of(again) == split_of(built) != split_of(other)
+
+
+def test_copies_follow_the_photos_of_train_and_are_variants_of_them(
+    photos, built, tmp_path
+):
+    options = replace(SMALL, copies=2)
+    data = build_labelled(photos, tmp_path / "copies", options)
+    assert data.counts == built.counts and split_of(data) == split_of(built)
+    assert "2 random variants" in data.table()
+    rows = {}
+    for which in SETS:
+        rows[which] = [
+            list(
+                zip(
+                    leveldb.read_names(d.folder / which),
+                    encoded.read_photos(d.folder / which),
+                    strict=True,
+                )
+            )
+            for d in (built, data)
+        ]
+    assert rows["val"][0] == rows["val"][1] and rows["test"][0] == rows["test"][1]
+    plain, more = rows["train"]
+    assert more[: len(plain)] == plain and len(more) == 3 * len(plain)
+    rounds = [more[i : i + len(plain)] for i in (len(plain), 2 * len(plain))]
+    orders = [[name for name, _ in each] for each in (plain, *rounds)]
+    assert sorted(orders[0]) == sorted(orders[1]) == sorted(orders[2])
+    assert orders[0] != orders[1] != orders[2]
+    for name, (jpeg, label) in plain:
+        variants = [dict(each)[name] for each in rounds]
+        assert len({jpeg, *(variant for variant, _ in variants)}) == 3
+        assert {other for _, other in variants} == {label}
+        assert all(decode(variant).shape == (36, 40, 3) for variant, _ in variants)
+    again = build_labelled(photos, tmp_path / "again", replace(options, jobs=2))
+    assert list(encoded.read_photos(again.folder / "train")) == [r for _, r in more]
+    other = build_labelled(photos, tmp_path / "other", replace(options, seed=2))
+    assert not {r for _, r in more[len(plain) :]} & set(
+        encoded.read_photos(other.folder / "train")
+    )
+
+
+def test_a_variant_is_a_part_of_the_photo_in_another_light():
+    """Of a ramp from left to right and from top to bottom."""
+    x, y = np.meshgrid(np.linspace(80, 160, 200), np.linspace(80, 160, 100))
+    ramp = np.stack([x, y, np.full_like(x, 120)], 2).round().astype(np.uint8)
+    spans = []
+    for copy in range(60):
+        rng = draws(1, "photo.jpg", copy)
+        variant = varied(Image.fromarray(ramp), (40, 20), rng)
+        assert variant.size == (40, 20)
+        pixels = np.asarray(variant, float)
+        across = pixels[:, -1, 0].mean() - pixels[:, 0, 0].mean()
+        down = pixels[-1, :, 1].mean() - pixels[0, :, 1].mean()
+        # Of 80 from edge to edge: a side of at least 0.6 / 1.25 of the square root
+        # of what the ratio takes, and contrast and brightness changed by a fifth.
+        assert 80 * 0.48 * 0.6 < across < 80 * 1.75 and 80 * 0.48 * 0.6 < down < 140
+        spans.append((across, down, pixels.mean()))
+    assert np.std(spans, axis=0).min() > 2
+    same = [varied(Image.fromarray(ramp), (40, 20), draws(1, "a", 1)) for _ in "12"]
+    assert same[0].tobytes() == same[1].tobytes()
+    for seed, name, copy in ((2, "a", 1), (1, "b", 1), (1, "a", 2)):
+        other = varied(Image.fromarray(ramp), (40, 20), draws(seed, name, copy))
+        assert other.tobytes() != same[0].tobytes()
 
 
 def test_the_mean_is_that_of_caffes_own_tool(built, tmp_path):

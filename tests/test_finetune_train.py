@@ -21,6 +21,7 @@ from finetune_samples import (
     weights,
 )
 
+from dec.data import leveldb
 from dec.finetune.evaluate import interval, measure
 from dec.finetune.validate import cross_entropy
 
@@ -113,6 +114,17 @@ def test_a_second_call_does_nothing_and_a_change_trains_anew(project):
     assert (project / "runs/tiny/final.caffemodel").stat().st_mtime_ns == before
     assert run(project, *FINETUNE, "--set", "max_iter: 8").returncode == 0
     assert metrics_of(project)["iterations"] == 8
+
+
+def test_copies_are_trained_on_and_not_scored(project):
+    result = run(project, *FINETUNE, "--copies", "2", "--set", "max_iter: 8")
+    assert result.returncode == 0, result.stderr
+    assert len(leveldb.read_names(project / "data/labelled-36x36/train")) == 3 * 48
+    metrics = metrics_of(project)
+    assert metrics["counts"]["train"] == [16] * 3 and metrics["train"]["n"] == 48
+    with open(project / "runs/tiny/predictions.csv", newline="") as file:
+        names = [r["file"] for r in csv.DictReader(file) if r["set"] == "train"]
+    assert len(set(names)) == len(names) == 48
 
 
 def test_with_patience_it_stops_and_keeps_the_best_weights(project):

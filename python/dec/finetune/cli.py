@@ -7,6 +7,7 @@ from dec.arguments import hash_bits, natural, positive, width_x_height
 
 _FINETUNE = """examples:
   dec finetune caffenet-small --from photos/     all of it: data, training, results
+  dec finetune caffenet-small --from photos/ --copies 8    better, of few photos
   dec finetune prototxt/caffenet-photos --data data/labelled-256x256 \\
       --weights bvlc_reference_caffenet.caffemodel
   dec finetune caffenet-small --seed 2 --run runs/small-2 --patience 5
@@ -98,6 +99,14 @@ def add_labelled_options(sub: argparse.ArgumentParser) -> None:
 
 def _add_split(sub):
     sub.add_argument(
+        "--copies",
+        type=natural,
+        default=0,
+        metavar="N",
+        help="random variants of every photo to train on: parts of it, in other "
+        "light (0)",
+    )
+    sub.add_argument(
         "--shares",
         type=_shares,
         default=(0.8, 0.1, 0.1),
@@ -141,6 +150,7 @@ def labelled(options: argparse.Namespace) -> None:
             options.only,
             tuple(options.without),
             options.labels,
+            options.copies,
             options.jobs,
         ),
     )
@@ -225,6 +235,7 @@ def _finetune(options: argparse.Namespace) -> None:
             shares=options.shares,
             seed=options.split_seed,
             near=options.near,
+            copies=options.copies,
             jobs=options.jobs,
         )
         data = build_labelled(options.source, folder, split)

@@ -1,5 +1,6 @@
 """How good a trained net is: on train, val, and on test, which it never saw."""
 
+import itertools
 import json
 import math
 import shutil
@@ -41,9 +42,11 @@ def evaluate(run: Run, files: Files, facts: dict) -> None:
     ) as bar:
         for which in SETS:
             database = files.data.folder / which
-            proba, labels = _proba(classifier, database, bar)
+            # Behind its photos train may have random variants of them.
+            photos = sum(files.data.counts[which])
+            proba, labels = _proba(classifier, database, photos, bar)
             scores[which] = measure(proba, labels)
-            names = leveldb.read_names(database)
+            names = leveldb.read_names(database)[:photos]
             lines += _lines(which, names, labels, proba, files.data.classes)
     photo_files.write_csv(run.path / "predictions.csv", lines)
     metrics = {
@@ -115,11 +118,11 @@ def _share(part, whole) -> float | None:
     return float(part / whole) if whole else None
 
 
-def _proba(classifier, database, bar):
+def _proba(classifier, database, photos, bar):
     labels: list[int] = []
 
     def rows():
-        for jpeg, label in encoded.read_photos(database):
+        for jpeg, label in itertools.islice(encoded.read_photos(database), photos):
             labels.append(label)
             bar.update()
             yield classifier.preparation.row(jpeg)

@@ -26,6 +26,7 @@ from dec.errors import DecError
 from dec.finetune import encoded
 from dec.finetune.prepare import Size, decode, encode, write_blob
 from dec.finetune.split import SETS, groups, split
+from dec.finetune.vary import draws
 from dec.photos import files, parallel
 from dec.photos.check import Checked, check
 from dec.photos.files import printable
@@ -51,7 +52,8 @@ class Options:
     classes to leave out. labels: a CSV file (file,class) that says the classes of
     train and val instead of the folders; photos that it does not name are left out
     there. The test set always has the folders' classes, and the same photos for the
-    same folder, shares and seed, whatever `only`, `without` and `labels` are.
+    same folder, shares and seed, whatever `only`, `without` and `labels` are. copies:
+    random variants of every photo of train, which follow the photos themselves.
     """
 
     size: Size = (256, 256)
@@ -61,6 +63,7 @@ class Options:
     only: str | None = None
     without: tuple[str, ...] = ()
     labels: Path | None = None
+    copies: int = 0
     jobs: int | None = field(default=None, compare=False)
 
 
@@ -107,7 +110,10 @@ class DataSet:
             row = "".join(f"{self.counts[s][label]:>8,}" for s in SETS)
             lines.append(f"{printable(name):{wide}}{row}")
         total = "".join(f"{sum(self.counts[s]):>8,}" for s in SETS)
-        return "\n".join([*lines, f"{'all':{wide}}{total}"])
+        lines.append(f"{'all':{wide}}{total}")
+        if copies := self.facts["options"].get("copies"):
+            lines.append(f"train: and {copies} random variants of every photo")
+        return "\n".join(lines)
 
 
 def build_labelled(
@@ -244,8 +250,8 @@ def _refuse_to_replace(out: Path) -> None:
         refuse_if_in_use(out / name)
 
 
-def _each(work, names: list[str], jobs: int | None, what: str) -> Iterator[tuple]:
-    """(name, work(name)) in the order of names."""
+def _each(work, names: list, jobs: int | None, what: str) -> Iterator[tuple]:
+    """(name, work(name)) in the order of names, which are all different."""
     jobs = 1 if len(names) <= _FEW else jobs
     with bar(len(names), what, " photos") as shown:
         for at in range(0, len(names), _CHUNK):
@@ -365,7 +371,7 @@ def _read_labels(path, names, classes) -> dict[str, str]:
 
 def _write(folder, out, rows, group, facts, options):
     partial_folder = partial_path(out)
-    work = partial(_encode, os.fspath(folder), options.size)
+    work = partial(_encode, os.fspath(folder), options.size, options.seed)
     classes = facts["classes"]
     facts["counts"] = {}
     try:
@@ -374,9 +380,12 @@ def _write(folder, out, rows, group, facts, options):
             mine = [row for row in rows if row[2] == number]
             label_of = {name: label for name, label, _ in mine}
             mean = _Mean(options.size) if which == "train" else None
+            copies = options.copies if which == "train" else 0
             photos = (
                 (name, _or_raise(jpeg), label_of[name])
-                for name, jpeg in _each(work, list(label_of), options.jobs, which)
+                for (name, _), jpeg in _each(
+                    work, _rounds(list(label_of), copies), options.jobs, which
+                )
             )
             meta = {"classes": classes, "folder": facts["folder"]}
             encoded.write_photos(
@@ -413,9 +422,20 @@ def class_weights(counts: list[int]) -> np.ndarray:
     return n.sum() / (len(n) * n)
 
 
-def _encode(folder, size, name) -> bytes | DecError:
+def _rounds(names: list[str], copies: int) -> list[tuple[str, int]]:
+    """All photos (copy 0), then all of them again for every copy, in other orders."""
+    rng = np.random.default_rng(len(names))
+    rounds = [(name, 0) for name in names]
+    for copy in range(1, copies + 1):
+        rounds += [(names[i], copy) for i in rng.permutation(len(names))]
+    return rounds
+
+
+def _encode(folder, size, seed, row) -> bytes | DecError:
+    name, copy = row
+    rng = draws(seed, name, copy) if copy else None
     try:
-        return encode(os.path.join(folder, name), size)
+        return encode(os.path.join(folder, name), size, rng)
     except BadPhoto as error:
         return error
 

@@ -16,21 +16,28 @@ from google.protobuf.message import DecodeError
 from PIL import Image
 
 from dec.errors import DecError
+from dec.finetune.vary import varied
 from dec.photos.load import load_rgb
 
 _QUALITY = 95
 Size = tuple[int, int]
 
 
-def encode(path: str | Path, size: Size) -> bytes:
+def encode(
+    path: str | Path, size: Size, rng: np.random.Generator | None = None
+) -> bytes:
     """The photo in `path` as a JPEG of `size` (width, height), stretched to it.
 
     Of any kind and as a viewer shows it (see dec.photos.load); grey becomes colour.
-    Raises BadPhoto.
+    With rng it is a random variant (see dec.finetune.vary). Raises BadPhoto.
     """
     # A little more than needed, so that the last step is a good filter's.
-    image = load_rgb(path, at_least=(2 * size[0], 2 * size[1]))
-    image = image.resize(size, Image.Resampling.LANCZOS)
+    spare = 2 if rng is None else 3
+    image = load_rgb(path, at_least=(spare * size[0], spare * size[1]))
+    if rng is None:
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    else:
+        image = varied(image, size, rng)
     return simplejpeg.encode_jpeg(
         np.asarray(image),
         quality=_QUALITY,
