@@ -88,7 +88,7 @@ dec-archive: caffe  ## a list of photos, from fetching on: LIST=photos.txt URL=b
 	$(RUN) photos --clusters $(call need,K) $(OPTIONS)
 
 caffenet-small: caffe  ## a small CaffeNet of photos in class folders: PHOTOS=folder
-	$(DEC) finetune caffenet-small --from $(call need,PHOTOS) --copies 8 $(DEC_ARGS)
+	$(DEC) finetune caffenet-small --from $(call need,PHOTOS) $(DEC_ARGS)
 
 caffenet-photos: caffe  ## BVLC's CaffeNet of photos in class folders: PHOTOS=folder
 	$(DEC) finetune caffenet-photos --from $(call need,PHOTOS) $(DEC_ARGS)

@@ -19,7 +19,7 @@ _SMALLER = {
     "num_output: 64": "num_output: 8",
     "num_output: 128": "num_output: 8",
     "dropout_ratio: 0.3": "dropout_ratio: 0.1",
-    "80x80": "36x36",
+    "80x80-copies8": "36x36",
     "crop_size: 64": "crop_size: 32",
     "dim: 32 dim: 3 dim: 64 dim: 64": "dim: 8 dim: 3 dim: 32 dim: 32",
     "batch_size: 32": "batch_size: 8",

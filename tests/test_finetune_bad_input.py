@@ -127,7 +127,7 @@ def test_experiments_and_data_that_are_not_there(project):
     path = project / "prototxt/tiny/train_val.prototxt"
     path.write_text(path.read_text().replace("-36x36/train", "/train"))
     with pytest.raises(DecError, match="does not end with a size"):
-        Experiment.find("tiny").size()
+        Experiment.find("tiny").options()
 
 
 def model(path: Path, name: str = "other", shape=(1,)) -> Path:

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,9 +84,13 @@ def test_files_are_filled_in(name, tmp_path, monkeypatch):
     Path("prototxt").symlink_to(ROOT / "prototxt")
     photos = make_photos(tmp_path / "photos", 5)
     experiment = Experiment.find(name)
-    size = experiment.size()
-    assert size == {"caffenet-small": (80, 80), "caffenet-photos": (256, 256)}[name]
-    built = build_labelled(photos, "data/mine", Options(size=size, jobs=1))
+    options = experiment.options()
+    wanted = {
+        "caffenet-small": Options((80, 80), copies=8),
+        "caffenet-photos": Options((256, 256)),
+    }
+    assert options == wanted[name]
+    built = build_labelled(photos, "data/mine", replace(options, jobs=1))
     files = Files(experiment, Run(Path("runs/x")), built, "gpu", 7, True, "gamma: 0.5")
     files.write()
     solver = prototxt.read_solver(Path("runs/x/prototxt/solver.prototxt"))

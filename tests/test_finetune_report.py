@@ -13,7 +13,7 @@ from finetune_samples import CLASSES, fresh, make_project, trained
 
 from dec.errors import DecError
 from dec.finetune import clusters, experiments, loop
-from dec.finetune.labelled import find_photos
+from dec.finetune.labelled import Options, find_photos
 from dec.finetune.report import report
 
 # Long enough to run, too short to learn.
@@ -196,13 +196,13 @@ def test_lists_that_cannot_be(tmp_path, text, words):
     path = tmp_path / "list.toml"
     path.write_text(text)
     with pytest.raises(DecError, match=words):
-        experiments.read_list(path, ["a", "b", "c"], (8, 8))
+        experiments.read_list(path, ["a", "b", "c"], Options(size=(8, 8)))
 
 
 @pytest.mark.parametrize("name", ["caffenet-small", "caffenet-photos"])
 def test_the_lists_that_come_with_the_nets(name):
     path = Path(__file__).parent.parent / f"prototxt/{name}/experiments.toml"
-    trials = experiments.read_list(path, ["a", "b", "c"], (8, 8))
+    trials = experiments.read_list(path, ["a", "b", "c"], Options(size=(8, 8)))
     assert len({t.slug for t in trials}) == len(trials) == 11
     assert [t.options.only for t in trials[1:4]] == ["a", "b", "c"]
     assert [t.options.without for t in trials[4:7]] == [("a",), ("b",), ("c",)]

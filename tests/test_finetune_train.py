@@ -117,9 +117,12 @@ def test_a_second_call_does_nothing_and_a_change_trains_anew(project):
 
 
 def test_copies_are_trained_on_and_not_scored(project):
-    result = run(project, *FINETUNE, "--copies", "2", "--set", "max_iter: 8")
+    net = project / "prototxt/tiny/train_val.prototxt"
+    net.write_text(net.read_text().replace("-36x36", "-36x36-copies2"))
+    result = run(project, *FINETUNE, "--set", "max_iter: 8")
     assert result.returncode == 0, result.stderr
-    assert len(leveldb.read_names(project / "data/labelled-36x36/train")) == 3 * 48
+    data = project / "data/labelled-36x36-copies2"
+    assert len(leveldb.read_names(data / "train")) == 3 * 48
     metrics = metrics_of(project)
     assert metrics["counts"]["train"] == [16] * 3 and metrics["train"]["n"] == 48
     with open(project / "runs/tiny/predictions.csv", newline="") as file:

@@ -1,13 +1,13 @@
 """The commands `dec finetune`, `classify`, `experiments`, `loop`, `data labelled`."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from dec.arguments import hash_bits, natural, positive, width_x_height
 
 _FINETUNE = """examples:
   dec finetune caffenet-small --from photos/     all of it: data, training, results
-  dec finetune caffenet-small --from photos/ --copies 8    better, of few photos
   dec finetune prototxt/caffenet-photos --data data/labelled-256x256 \\
       --weights bvlc_reference_caffenet.caffemodel
   dec finetune caffenet-small --seed 2 --run runs/small-2 --patience 5
@@ -27,7 +27,7 @@ With --out, a second call goes on where the first was stopped.
 """
 _LABELLED = """examples:
   dec data labelled photos/                              data/labelled-256x256
-  dec data labelled photos/ --size 80x80                   for caffenet-small
+  dec data labelled photos/ --size 80x80 --copies 8        for caffenet-small
   dec data labelled photos/ --shares 70/10/20 --split-seed 2 --out data/mine-256x256
   dec data labelled photos/ --only heritage              one class against the rest
 
@@ -78,6 +78,13 @@ def add_labelled_options(sub: argparse.ArgumentParser) -> None:
         metavar="WxH",
         help="pixels to which every photo is stretched (256x256)",
     )
+    sub.add_argument(
+        "--copies",
+        type=natural,
+        default=0,
+        metavar="N",
+        help="random variants of every photo of train: parts of it, in other light (0)",
+    )
     _add_split(sub)
     sub.add_argument(
         "--only", metavar="CLASS", help="this class against all others as one"
@@ -98,14 +105,6 @@ def add_labelled_options(sub: argparse.ArgumentParser) -> None:
 
 
 def _add_split(sub):
-    sub.add_argument(
-        "--copies",
-        type=natural,
-        default=0,
-        metavar="N",
-        help="random variants of every photo to train on: parts of it, in other "
-        "light (0)",
-    )
     sub.add_argument(
         "--shares",
         type=_shares,
@@ -138,7 +137,8 @@ def labelled(options: argparse.Namespace) -> None:
 
     out = options.out
     if out is None:
-        out = Path("data") / "labelled-{}x{}".format(*options.size)
+        name = "labelled-{}x{}".format(*options.size)
+        out = Path("data") / (name + f"-copies{options.copies}" * (options.copies > 0))
     build_labelled(
         options.folder,
         out,
@@ -222,7 +222,7 @@ def _add_finetune(commands):
 
 def _finetune(options: argparse.Namespace) -> None:
     from dec.finetune.experiment import Experiment
-    from dec.finetune.labelled import DataSet, Options, build_labelled
+    from dec.finetune.labelled import DataSet, build_labelled
     from dec.finetune.train import finetune
     from dec.finetune.words import summary
     from dec.runs import Run
@@ -230,12 +230,11 @@ def _finetune(options: argparse.Namespace) -> None:
     experiment = Experiment.find(options.experiment)
     folder = options.data or experiment.data()
     if options.source:
-        split = Options(
-            size=experiment.size(),
+        split = replace(
+            experiment.options(),
             shares=options.shares,
             seed=options.split_seed,
             near=options.near,
-            copies=options.copies,
             jobs=options.jobs,
         )
         data = build_labelled(options.source, folder, split)

@@ -9,7 +9,7 @@ from google.protobuf import text_format
 
 from dec import prototxt
 from dec.errors import DecError
-from dec.finetune.labelled import DataSet
+from dec.finetune.labelled import DataSet, Options
 from dec.finetune.prepare import Preparation
 from dec.runs import Run, digest
 
@@ -74,16 +74,18 @@ class Experiment:
         """The data set that the net's training reads."""
         return Path(_data_layer(self.net(), "TRAIN").data_param.source).parent
 
-    def size(self) -> tuple[int, int]:
-        """Width and height of the photos there, which end the folder's name."""
+    def options(self) -> Options:
+        """Size and copies of the photos there, which end the folder's name."""
         folder = self.data()
-        match = re.search(r"-(\d+)x(\d+)$", folder.name)
+        match = re.search(r"-(\d+)x(\d+)(?:-copies(\d+))?$", folder.name)
         if not match:
             raise DecError(
                 f"{self.folder}: the net reads {folder}, whose name does not end with "
-                "a size, such as labelled-80x80, so that of the photos is not known"
+                "a size, such as labelled-80x80 or labelled-80x80-copies8, so that of "
+                "the photos is not known"
             )
-        return int(match[1]), int(match[2])
+        size = int(match[1]), int(match[2])
+        return Options(size=size, copies=int(match[3] or 0))
 
 
 class Files:

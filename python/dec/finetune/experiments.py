@@ -45,8 +45,10 @@ class Trial:
         return re.sub(r"[^\w.]+", "-", self.name).strip("-")
 
 
-def read_list(path: Path, classes: list[str], size: tuple[int, int]) -> list[Trial]:
+def read_list(path: Path, classes: list[str], options: Options) -> list[Trial]:
     """The trials of a TOML file; those for `each` class become one a class.
+
+    options: of the photos, where an entry says nothing else.
 
     Raises DecError with what is wrong in which entry.
     """
@@ -64,7 +66,7 @@ def read_list(path: Path, classes: list[str], size: tuple[int, int]) -> list[Tri
             raise DecError(f'{where}: "{min(unknown)}" is not one of {known}')
         if "name" not in entry:
             raise DecError(f"{where}: it has no name")
-        trials += _of_entry(entry, classes, Options(size=size), where)
+        trials += _of_entry(entry, classes, options, where)
     if not trials:
         raise DecError(f"{path}: there are no experiments in it")
     return trials
@@ -121,7 +123,7 @@ def run_experiments(
     truth = find_photos(folder)
     classes = sorted(set(truth.values()))
     file = listed or experiment.folder / "experiments.toml"
-    trials = read_list(file, classes, experiment.size())
+    trials = read_list(file, classes, experiment.options())
     if clusters is None and any(trial.clusters for trial in trials):
         left = ", ".join(trial.name for trial in trials if trial.clusters)
         say(f"left out, as they need --clusters: {left}")

@@ -13,6 +13,7 @@ The folder of a loop holds
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from dec.finetune.classify import classify
 from dec.finetune.clusters import named_by_majority, read_clusters
 from dec.finetune.evaluate import interval
 from dec.finetune.experiment import Experiment
-from dec.finetune.labelled import Options, build_labelled, find_photos
+from dec.finetune.labelled import build_labelled, find_photos
 from dec.finetune.train import finetune
 from dec.photos import files
 from dec.photos.files import printable
@@ -88,7 +89,7 @@ def go_on(
     number = 1 + max((_number(p) for p in root.glob("round-*/done")), default=0)
     at = root / f"round-{number:02}"
     tuner = Experiment.find(experiment)
-    options = Options(size=tuner.size(), seed=seed)
+    options = replace(tuner.options(), seed=seed)
     out = at / "data-{}x{}".format(*options.size)
     data = build_labelled(folder, out, options, dict(sorted(labels.items())))
     finetune(tuner, Run(at / "run"), data, device=device, seed=seed)
@@ -247,7 +248,7 @@ def _trained(tuner, folder, at, labels, seed, device, changes) -> dict:
     at.mkdir(parents=True, exist_ok=True)
     table = at / "given.csv"
     files.write_csv(table, [("file", "class"), *sorted(labels.items())])
-    options = Options(size=tuner.size(), seed=seed, labels=table)
+    options = replace(tuner.options(), seed=seed, labels=table)
     out = at / "data-{}x{}".format(*options.size)
     data = build_labelled(folder, out, options)
     run = Run(at / "run")
