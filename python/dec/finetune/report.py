@@ -3,10 +3,8 @@
 import base64
 import io
 import json
-import os
 import re
 import shlex
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,23 +13,26 @@ from PIL import Image
 
 from dec import progress
 from dec.data import leveldb
-from dec.data.atomic import partial_path, replace_dir, write_text_atomic
 from dec.errors import DecError
 from dec.finetune import encoded
 from dec.finetune.split import SETS
 from dec.finetune.words import accuracy, percent
 from dec.photos import files
 from dec.photos.load import BadPhoto, load_rgb
-from dec.report.html import Html, Section, join, section, table, tag
+from dec.report.html import Html, Section, section, table, tag
+from dec.report.page import page
 from dec.report.plotting import BLUE, GREY, GRID, INK, ORANGE, Figures, colors, plot
-from dec.report.style import CSS
 from dec.report.words import duration
+from dec.report.write import write_report
 
-_OWN = re.compile(r"(loss|accuracy|recall|table)\.png")
+_WORDS = (
+    "A network learned from photos whose class is known (train), was watched on others "
+    "meanwhile (val), and is judged here by photos that it has never seen (test)."
+)
+_FIGURES = re.compile(r"(loss|accuracy|recall|table)\.png")
 _MISTAKES = 40
 _TILE = 160  # the longer side of a photo on the page
 _MOST_NAMES = 25  # classes named in a figure
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 def report(folder: Path) -> None:
@@ -40,19 +41,7 @@ def report(folder: Path) -> None:
     Raises DecError where there is no finished run, or figures/ holds other things.
     """
     metrics = read_metrics(folder)
-    target = folder / "figures"
-    _refuse_to_replace(target)
-    partial = partial_path(target)
-    try:
-        partial.mkdir()
-        text = _page(folder, metrics, Figures(partial))
-        replace_dir(partial, target)
-    except OSError as error:
-        raise DecError(f"{target}: cannot be written: {error.strerror}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    write_text_atomic(folder / "report.html", text)
-    progress.say(f"report: {folder / 'report.html'}")
+    write_report(folder, _FIGURES, lambda figures: _page(folder, metrics, figures))
 
 
 def read_metrics(folder: Path) -> dict:
@@ -69,17 +58,6 @@ def read_metrics(folder: Path) -> dict:
     return metrics
 
 
-def _refuse_to_replace(folder: Path) -> None:
-    if not folder.exists():
-        return
-    foreign = [n for n in sorted(os.listdir(folder)) if not _OWN.fullmatch(n)]
-    if foreign:
-        raise DecError(
-            f"{folder}: holds other things than the report's figures ({foreign[0]}); "
-            "it was not touched"
-        )
-
-
 def _page(folder: Path, metrics: dict, figures: Figures) -> str:
     name = folder.resolve().name
     title = f"{name}: photos by class"
@@ -92,37 +70,10 @@ def _page(folder: Path, metrics: dict, figures: Figures) -> str:
         _data(metrics),
         _settings(folder, metrics),
     ]
-    links = (tag("a", part.title, href=f"#{part.anchor}") for part in parts)
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        Html(f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'),
-        tag("title", title),
-        tag("link", rel="icon", href="data:,"),
-        tag("style", Html(CSS)),
-    )
     facts = f"{sum(metrics[s]['n'] for s in SETS):,} photos of "
     facts += f"{len(metrics['classes'])} classes, seed {metrics['seed']}, "
     facts += f"{metrics['iterations']:,} iterations"
-    body = tag(
-        "body",
-        tag(
-            "header",
-            tag("h1", title),
-            tag("p", facts, class_="soft"),
-            tag(
-                "p",
-                "A network learned from photos whose class is known (train), was "
-                "watched on others meanwhile (val), and is judged here by photos that "
-                "it has never seen (test).",
-            ),
-            tag("nav", *links, aria_label="Parts of this page"),
-        ),
-        tag("main", *(part.html() for part in parts)),
-        tag("footer", tag("p", "Written by dec report. This file needs no other.")),
-    )
-    return "<!doctype html>\n" + tag("html", head, join("\n"), body, lang="en") + "\n"
+    return page(title, facts, _WORDS, parts)
 
 
 def _headlines(metrics: dict) -> Section:

@@ -1,13 +1,9 @@
 """`dec report`: a finished run as one page, report.html, and its figures as PNG."""
 
-import os
 import re
-import shutil
 from pathlib import Path
 
 from dec import progress
-from dec.data.atomic import partial_path, replace_dir, write_text_atomic
-from dec.errors import DecError
 from dec.report.clusters import class_table, sizes
 from dec.report.embedding import code_pictures
 from dec.report.gradient import Start, gradient_picture
@@ -18,9 +14,15 @@ from dec.report.results import Results
 from dec.report.samples import Samples
 from dec.report.scores import curves, headlines
 from dec.report.settings import settings, times
+from dec.report.write import write_report
 from dec.runs import Run, digest
 
-_OWN = re.compile(
+_WORDS = (
+    "Deep Embedded Clustering sorts rows into groups without being told what they are. "
+    "An autoencoder first learns a short code for every row; k-means finds centres in "
+    "it; then code and centres are trained together, so that the groups become clearer."
+)
+_FIGURES = re.compile(
     r"(scores|loss|changed|table|best|least_certain|gradient|sizes|confidence"
     r"|code_round_\d+|code_end)\.png"
 )
@@ -32,20 +34,7 @@ def report(folder: Path) -> None:
     Raises DecError where there is no finished run, or figures/ holds other things.
     """
     results = Results.read(folder)
-    target = folder / "figures"
-    _refuse_to_replace(target)
-    partial = partial_path(target)
-    try:
-        partial.mkdir()
-        text = page(results, _parts(results, Figures(partial)))
-        _refuse_to_replace(target)
-        replace_dir(partial, target)
-    except OSError as error:
-        raise DecError(f"{target}: cannot be written: {error.strerror}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    write_text_atomic(folder / "report.html", text)
-    progress.say(f"report: {folder / 'report.html'}")
+    write_report(folder, _FIGURES, lambda figures: _page(results, figures))
 
 
 def report_once(run: Run) -> None:
@@ -56,6 +45,15 @@ def report_once(run: Run) -> None:
         return
     report(run.path)
     run.finish("report", key, ["report.html"])
+
+
+def _page(results: Results, figures: Figures) -> str:
+    metrics = results.metrics
+    facts = f"{results.n:,} rows in {results.k} clusters, seed {metrics['seed']}, "
+    facts += f"{metrics['rounds']} rounds"
+    return page(
+        f"{results.name}: clusters by DEC", facts, _WORDS, _parts(results, figures)
+    )
 
 
 def _parts(results: Results, figures: Figures) -> list[Section]:
@@ -75,16 +73,3 @@ def _parts(results: Results, figures: Figures) -> list[Section]:
         settings(results),
     ]
     return [part for part in parts if part is not None]
-
-
-def _refuse_to_replace(folder: Path) -> None:
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise DecError(f"{folder}: is there and is no folder; it was not touched")
-    foreign = [n for n in sorted(os.listdir(folder)) if not _OWN.fullmatch(n)]
-    if foreign:
-        raise DecError(
-            f"{folder}: holds other things than the report's figures ({foreign[0]}); "
-            "it was not touched"
-        )
