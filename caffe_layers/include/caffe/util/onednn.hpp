@@ -51,8 +51,8 @@ inline dnnl::memory As(const dnnl::memory& memory, const Desc& desc) {
   return dnnl::memory(desc, Engine(), memory.get_data_handle());
 }
 
-/// A blob's data or diff, row-major, in a given type; holds the copy where it is
-/// another, and gives it again while the values are the same.
+/// A blob's data or diff, row-major, in a given type; holds the copy where it
+/// is another, and gives it again while the values are the same.
 class Converter {
  public:
   Converter() : version_(0) {}
