@@ -7,6 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from disks import small_disk
 from photos_samples import (
     NOT_UTF8,
     REAL,
@@ -16,7 +17,6 @@ from photos_samples import (
     good_photos,
     jpeg,
     picture,
-    small_disk,
     start_dec_photos,
     without_rights,
 )
