@@ -1,11 +1,16 @@
 """What the tests share: a small experiment, whose nets are MNIST's made small."""
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+# Whoever starts the tests in the background may have Ctrl-C ignored, and what they
+# start and interrupt would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 DEC = ROOT / ".venv/bin/dec"
