@@ -27,21 +27,25 @@ class OneDNNInnerProductLayer : public InnerProductLayer<float> {
       const vector<bool>& propagate_down, const vector<Blob<float>*>& bottom);
 
  private:
+  /// With few rows a product takes less time than converting the weights.
+  onednn::Type factor_type() const {
+    return M_ < 128 ? onednn::kFloat : type_;
+  }
   onednn::Desc BottomDesc() const {
-    return onednn::MatrixDesc(M_, K_, false, type_);
+    return onednn::MatrixDesc(M_, K_, false, factor_type());
   }
   onednn::Desc WeightDesc() const {
-    return onednn::MatrixDesc(K_, N_, !transpose_, type_);
+    return onednn::MatrixDesc(K_, N_, !transpose_, factor_type());
   }
   onednn::Desc TopDesc() const {
-    return onednn::MatrixDesc(M_, N_, false, type_);
+    return onednn::MatrixDesc(M_, N_, false, factor_type());
   }
   void ForwardRow(const float* bottom, const float* weight, float* top) const;
   void WeightGradient(const Blob<float>& bottom, const Blob<float>& top,
                       bool add, float* weight_diff);
   void BottomGradient(const Blob<float>& top, float* bottom_diff);
 
-  const onednn::Type type_;  // of the factors
+  const onednn::Type type_;  // of the factors, if there are many rows
   onednn::Product forward_, weight_product_, bottom_product_;
   onednn::Converter bottom_, weight_, top_diff_;
 };

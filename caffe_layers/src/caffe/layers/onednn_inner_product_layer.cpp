@@ -30,7 +30,7 @@ void OneDNNInnerProductLayer::Forward_cpu(const vector<Blob<float>*>& bottom,
     const vector<Blob<float>*>& top) {
   float* y = top[0]->mutable_cpu_data();
   if (M_ == 0) { return; }
-  if (M_ == 1 && type_ == kFloat) {
+  if (M_ == 1 && factor_type() == kFloat) {
     return ForwardRow(bottom[0]->cpu_data(), blobs_[0]->cpu_data(), y);
   }
   forward_.Prepare(BottomDesc(), WeightDesc(), MatrixDesc(M_, N_, false),
@@ -42,7 +42,7 @@ void OneDNNInnerProductLayer::Forward_cpu(const vector<Blob<float>*>& bottom,
 
 void OneDNNInnerProductLayer::WeightGradient(const Blob<float>& bottom,
     const Blob<float>& top, bool add, float* weight_diff) {
-  if (type_ == kFloat) {
+  if (factor_type() == kFloat) {
     const float* x = bottom.cpu_data();
     const float* top_diff = top.cpu_diff();
     const float beta = add ? 1.f : 0.f;
@@ -55,8 +55,8 @@ void OneDNNInnerProductLayer::WeightGradient(const Blob<float>& bottom,
   }
   const dnnl::memory a = bottom_.Convert(bottom.data().get(), BottomDesc());
   const dnnl::memory b = top_diff_.Convert(top.diff().get(), TopDesc());
-  const onednn::Desc a_transposed = MatrixDesc(K_, M_, true, type_);
-  const onednn::Desc b_transposed = MatrixDesc(N_, M_, true, type_);
+  const onednn::Desc a_transposed = MatrixDesc(K_, M_, true, factor_type());
+  const onednn::Desc b_transposed = MatrixDesc(N_, M_, true, factor_type());
   if (transpose_) {
     weight_product_.Prepare(a_transposed, TopDesc(), MatrixDesc(K_, N_, false),
                             add);
@@ -70,11 +70,12 @@ void OneDNNInnerProductLayer::WeightGradient(const Blob<float>& bottom,
 
 void OneDNNInnerProductLayer::BottomGradient(const Blob<float>& top,
     float* bottom_diff) {
-  if (type_ == kFloat) {
+  if (factor_type() == kFloat) {
     return Multiply('N', transpose_ ? 'T' : 'N', M_, K_, N_, top.cpu_diff(),
                     blobs_[0]->cpu_data(), 0.f, bottom_diff);
   }
-  const onednn::Desc transposed = MatrixDesc(N_, K_, transpose_, type_);
+  const onednn::Desc transposed =
+      MatrixDesc(N_, K_, transpose_, factor_type());
   bottom_product_.Prepare(TopDesc(), transposed, MatrixDesc(M_, K_, false),
                           false);
   bottom_product_.Run(

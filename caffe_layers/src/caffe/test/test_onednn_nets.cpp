@@ -293,44 +293,52 @@ TEST_F(OneDNNNetsTest, WhoKeepsAPointerSeesWhatIsNew) {
 }
 
 // Factors are rounded to 8 bits of precision, sums are not.
-TEST_F(OneDNNNetsTest, Bfloat16IsNearFloat) {
-  const string text = Input("x", {8, 3, 31, 31}) + Input("target", {8, 5}) +
-      ConvLayer("conv1", "x", "a", "num_output: 32 kernel_size: 5") +
+static string Bfloat16Layers() {
+  return ConvLayer("conv1", "x", "a", "num_output: 32 kernel_size: 5") +
       SimpleLayer("ReLU", "a", "a") +
       ConvLayer("conv2", "a", "b", "num_output: 16 kernel_size: 3 group: 2") +
       SimpleLayer("ReLU", "b", "b") +
       "layer { name: 'fc' type: 'InnerProduct' bottom: 'b' top: 'f'"
       " inner_product_param { num_output: 30 transpose: true" +
       Fillers() + "} }" + Loss("f");
+}
+
+// With few rows inner products stay float.
+TEST_F(OneDNNNetsTest, Bfloat16IsNearFloat) {
   const int64_t kBfloat16 =
       static_cast<int>(dnnl::cpu_isa::avx512_core_bf16);
   const bool supported = (static_cast<int>(dnnl::get_effective_cpu_isa()) &
                           kBfloat16) == kBfloat16;
-  Net<float> exact(Parse(text, "ONEDNN")),
-      rounded(Parse("bfloat16: true " + text, "ONEDNN"));
-  CopyWeights(exact, &rounded);
-  for (int pass = 0; pass < 2; ++pass) {
-    Fill(exact.input_blobs()[0], false);
-    Fill(exact.input_blobs()[1], false);
-    CopyInputs(&exact, &rounded);
-    for (Net<float>* net : {&exact, &rounded}) {
-      // The second pass adds to the first one's gradients.
-      if (pass == 0) { net->ClearParamDiffs(); }
-      net->Forward();
-      net->Backward();
-    }
-    const Blob<float>& top = *exact.blob_by_name("fc_end");
-    const float error = RelativeError(
-        top.count(), top.cpu_data(),
-        rounded.blob_by_name("fc_end")->cpu_data());
-    EXPECT_LT(error, 0.01);
-    EXPECT_EQ(supported, error > 0);
-    for (int i = 0; i < exact.learnable_params().size(); ++i) {
-      const Blob<float>& param = *exact.learnable_params()[i];
-      // Signs that rounding changes let other gradients through.
-      EXPECT_LT(RelativeError(param.count(), param.cpu_diff(),
-                              rounded.learnable_params()[i]->cpu_diff()), 0.1)
-          << "parameter " << i;
+  for (const int rows : {8, 130}) {
+    SCOPED_TRACE(rows);
+    const string text = Input("x", {rows, 3, 31, 31}) +
+        Input("target", {rows, 5}) + Bfloat16Layers();
+    Net<float> exact(Parse(text, "ONEDNN")),
+        rounded(Parse("bfloat16: true " + text, "ONEDNN"));
+    CopyWeights(exact, &rounded);
+    for (int pass = 0; pass < 2; ++pass) {
+      Fill(exact.input_blobs()[0], false);
+      Fill(exact.input_blobs()[1], false);
+      CopyInputs(&exact, &rounded);
+      for (Net<float>* net : {&exact, &rounded}) {
+        // The second pass adds to the first one's gradients.
+        if (pass == 0) { net->ClearParamDiffs(); }
+        net->Forward();
+        net->Backward();
+      }
+      const Blob<float>& top = *exact.blob_by_name("fc_end");
+      const float error = RelativeError(
+          top.count(), top.cpu_data(),
+          rounded.blob_by_name("fc_end")->cpu_data());
+      EXPECT_LT(error, 0.01);
+      EXPECT_EQ(supported, error > 0);
+      for (int i = 0; i < exact.learnable_params().size(); ++i) {
+        const Blob<float>& param = *exact.learnable_params()[i];
+        // Signs that rounding changes let other gradients through.
+        EXPECT_LT(RelativeError(param.count(), param.cpu_diff(),
+                                rounded.learnable_params()[i]->cpu_diff()), 0.1)
+            << "parameter " << i;
+      }
     }
   }
 }
