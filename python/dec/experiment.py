@@ -38,17 +38,11 @@ class Experiment:
         return cls(name, folder)
 
     def pretraining(self, schedule: str) -> list[tuple[str, Path]]:
-        """Phase 1's stages in order: name and solver file.
-
-        A schedule has a solver for every stage, or one for the whole autoencoder,
-        which is trained all at once then.
-        """
+        """Phase 1's stages in order: name and solver file."""
         solvers = [
             (s, self.folder / schedule / f"{s}_solver.prototxt") for s in _STAGES
         ]
         missing = [str(path) for _, path in solvers if not path.exists()]
-        if missing == [str(path) for _, path in solvers[:-1]]:
-            return solvers[-1:]
         if missing:
             raise DecError(f"there is no {missing[0]}, which phase 1 needs")
         return solvers

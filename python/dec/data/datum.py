@@ -6,6 +6,8 @@ packed, which every protobuf parser accepts for a repeated float, Caffe's too.
 Source: https://protobuf.dev/programming-guides/encoding and Caffe's caffe.proto.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 # Field number << 3 | wire type of Datum's fields.
@@ -56,7 +58,7 @@ def decode_datum(value: bytes) -> tuple[tuple[int, int, int], int, np.ndarray]:
     return tuple(shape), label, numbers.astype(np.float32, copy=False)
 
 
-def encode_rows(block, labels):
+def encode_rows(block: np.ndarray, labels: list[int] | None) -> Iterator[bytes]:
     """Yields the Datum bytes of each row of a block.
 
     block: uint8 or float32, (n, d) or (n, channels, height, width). labels: n
