@@ -68,6 +68,7 @@ def _for(name: str, text: str) -> str:
         (r"\b(data|runs|prototxt)/mnist\b", rf"\1/{name}"),
         (r"\bdata/mnist_", f"data/{name}_"),
         (r"\b0\.001275510204\b", f"{1 / width:.10g}"),
+        (r"\b0\.035714\b", f"{width**-0.5:.6f}"),
         (r"\b784\b", str(width)),
         (r"\b(num_center: )10\b", rf"\g<1>{clusters}"),
         (r"\b(dim: 256 dim: )10\b", rf"\g<1>{clusters}"),

@@ -28,18 +28,18 @@ _SMALLER = {
     "dim: 1 dim: 784": f"dim: 1 dim: {WIDTH}",
     "batch_size: 256": "batch_size: 64",
     "batch_size: 1000": "batch_size: 250",
-    "max_iter: 4500": "max_iter: 40",
-    "max_iter: 5000": "max_iter: 200",
+    "max_iter: 50000": "max_iter: 40",
+    "max_iter: 100000": "max_iter: 200",
     "max_iter: 160": "max_iter: 7",
-    "_iter_4500": "_iter_40",
-    "stepsize: 4000": "stepsize: 150",
-    "momentum_burnin: 200": "momentum_burnin: 10",
-    "test_interval: 4500": "test_interval: 40",
-    "test_interval: 5000": "test_interval: 200",
-    "snapshot: 500": "snapshot: 25",
+    "_iter_50000": "_iter_40",
+    "stepsize: 20000": "stepsize: 150",
+    "momentum_burnin: 1000": "momentum_burnin: 10",
+    "test_interval: 10000": "test_interval: 40",
+    "display: 1000": "display: 20",
+    "snapshot: 1000": "snapshot: 25",
     "test_iter: 100": "test_iter: 2",
     "std: 0.01": "std: 0.3",
-    "base_lr: 0.2": "base_lr: 0.02",
+    "base_lr: 0.1\n": "base_lr: 0.02\n",
     "loss_weight: 0.001275510204": f"loss_weight: {1 / WIDTH}",
     "/mnist": "/blobs",
 }
@@ -54,17 +54,26 @@ def blobs() -> tuple[np.ndarray, np.ndarray]:
     return rows.astype(np.float32), labels
 
 
+def write_smaller(path: Path, to: Path) -> None:
+    """Writes a prototxt of MNIST with the small experiment's numbers."""
+    text = path.read_text()
+    for old, new in _SMALLER.items():
+        text = text.replace(old, new)
+    to.parent.mkdir(parents=True, exist_ok=True)
+    to.write_text(text)
+
+
 def make_project(folder: Path) -> Path:
     """A folder with data/ and prototxt/blobs/ in which dec and caffe can be run."""
     from dec.data.leveldb import write_rows
 
-    for path in (ROOT / "prototxt/mnist").rglob("*.prototxt"):
-        text = path.read_text()
-        for old, new in _SMALLER.items():
-            text = text.replace(old, new)
-        to = folder / "prototxt/blobs" / path.relative_to(ROOT / "prototxt/mnist")
-        to.parent.mkdir(parents=True, exist_ok=True)
-        to.write_text(text)
+    to = folder / "prototxt/blobs"
+    for path in (ROOT / "prototxt/mnist").glob("*.prototxt"):
+        write_smaller(path, to / path.name)
+    # The default schedule, too, has every stage here.
+    for path in (ROOT / "prototxt/mnist/paper").iterdir():
+        for schedule in ("paper", "short"):
+            write_smaller(path, to / schedule / path.name)
     rows, labels = blobs()
     write_rows(folder / "data/blobs_total", rows, labels)
     write_rows(folder / "data/blobs_train", rows[:500], labels[:500])

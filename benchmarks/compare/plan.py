@@ -13,7 +13,7 @@ from dec.errors import DecError
 from dec.experiment import Experiment, row_width
 from dec.prototxt import data_layers, fit
 
-_FILLERS = ("gaussian", "xavier", "constant")
+_FILLERS = ("gaussian", "uniform", "constant")
 _POLICIES = ("fixed", "step", "multistep")
 _NO_WORK = ("Data", "Input", "Silence")
 
@@ -106,11 +106,12 @@ def _layer(layer: caffe_pb2.LayerParameter, net: str) -> dict:
         ip = layer.inner_product_param
         if not ip.bias_term or ip.transpose or len(layer.param) != 2:
             raise DecError(f"{net}: {layer.name}: needs weights, biases, two lr_mult")
-        if ip.weight_filler.type not in _FILLERS:
-            raise DecError(f'{net}: filler "{ip.weight_filler.type}" is not known')
+        filler = ip.weight_filler
+        if filler.type not in _FILLERS:
+            raise DecError(f'{net}: filler "{filler.type}" is not known')
         facts |= {
             "width": ip.num_output,
-            "filler": [ip.weight_filler.type, ip.weight_filler.std],
+            "filler": {k: getattr(filler, k) for k in ("type", "std", "min", "max")},
             "rates": [param.lr_mult for param in layer.param],
         }
     elif layer.type == "Dropout":

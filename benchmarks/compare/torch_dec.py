@@ -121,7 +121,7 @@ class Net:
             if layer["type"] == "InnerProduct":
                 name, shape = layer["name"], (layer["width"], bottom)
                 start = weights.get(name) or [
-                    _filled(shape, *layer["filler"]),
+                    _filled(shape, layer["filler"]),
                     torch.zeros(shape[0]),
                 ]
                 self.add(name, start, layer["rates"])
@@ -241,11 +241,11 @@ def _batch(stage: dict, rows: torch.Tensor, first: int, i: int) -> torch.Tensor:
     return rows[torch.arange(at, at + size) % len(rows)]
 
 
-def _filled(shape: tuple[int, int], filler: str, std: float) -> torch.Tensor:
-    if filler == "gaussian":
-        return torch.randn(shape) * std
-    if filler == "xavier":
-        return (torch.rand(shape) * 2 - 1) * math.sqrt(3 / shape[1])
+def _filled(shape: tuple[int, int], filler: dict) -> torch.Tensor:
+    if filler["type"] == "gaussian":
+        return torch.randn(shape) * filler["std"]
+    if filler["type"] == "uniform":
+        return torch.empty(shape).uniform_(filler["min"], filler["max"])
     return torch.zeros(shape)  # filled from a stage before, or k-means
 
 

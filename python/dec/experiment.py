@@ -38,11 +38,17 @@ class Experiment:
         return cls(name, folder)
 
     def pretraining(self, schedule: str) -> list[tuple[str, Path]]:
-        """Phase 1's stages in order: name and solver file."""
+        """Phase 1's stages in order: name and solver file.
+
+        A schedule trains layer after layer and then the whole, or the whole at once:
+        then it has no solver for any layer.
+        """
         solvers = [
             (s, self.folder / schedule / f"{s}_solver.prototxt") for s in _STAGES
         ]
         missing = [str(path) for _, path in solvers if not path.exists()]
+        if missing == [str(path) for _, path in solvers[:-1]]:
+            return solvers[-1:]
         if missing:
             raise DecError(f"there is no {missing[0]}, which phase 1 needs")
         return solvers

@@ -45,9 +45,10 @@ def fit(net: caffe_pb2.NetParameter, width: int, clusters: int | None) -> list[s
     """Fits a net to rows of `width` numbers, and to a number of clusters.
 
     Fills in what follows from them: the width of the layer that reconstructs the
-    rows and the weight of its loss (1/width), of a deploy net's input, and of the
-    targets; the number of centres. clusters: None leaves it as it is. Returns what
-    was changed, in words.
+    rows and the weight of its loss (1/width), the range from which the first layer's
+    weights are drawn (it falls with the root of the width), of a deploy net's input,
+    and of the targets; the number of centres. clusters: None leaves it as it is.
+    Returns what was changed, in words.
     """
     layers = [*net.layer, *net.layers]
     before = net.SerializeToString()
@@ -57,7 +58,9 @@ def fit(net: caffe_pb2.NetParameter, width: int, clusters: int | None) -> list[s
     for layer in layers:
         if layer.type in _EUCLIDEAN and inputs & set(layer.bottom):
             for bottom in set(layer.bottom) & set(makers):
-                makers[bottom].inner_product_param.num_output = width
+                param = makers[bottom].inner_product_param
+                _fit_range(layers, inputs, math.sqrt(param.num_output / width))
+                param.num_output = width
             for i, weight in enumerate(layer.loss_weight):
                 if not math.isclose(weight, 1 / width, rel_tol=1e-6):
                     layer.loss_weight[i] = 1 / width
@@ -74,6 +77,15 @@ def fit(net: caffe_pb2.NetParameter, width: int, clusters: int | None) -> list[s
     if net.SerializeToString() != before:
         changed.append(f"{clusters} clusters")
     return changed
+
+
+def _fit_range(layers: list[Message], inputs: set[str], factor: float) -> None:
+    """Multiplies the uniform fillers of the layers that multiply the rows."""
+    for layer in layers:
+        filler = layer.inner_product_param.weight_filler
+        if inputs & set(layer.bottom) and filler.type == "uniform" and factor != 1:
+            filler.min *= factor
+            filler.max *= factor
 
 
 def _is_rows(layer: Message) -> bool:

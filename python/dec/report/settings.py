@@ -80,7 +80,8 @@ def settings(results: Results) -> Section:
         facts = f"Data: {results.n:,} rows."
     facts += f" Seed {results.metrics['seed']}."
     parts.append(tag("p", facts))
-    rows = [row for stage in _STAGES if (row := _solver(results.folder, stage))]
+    stages = [stage for stage in _STAGES if stage in results.metrics["seconds"]]
+    rows = [row for stage in stages if (row := _solver(results.folder, stage))]
     if rows:
         head = ["stage", "solver", "iterations", "batch", "momentum"]
         head += [tag("th", t, scope="col", class_="text") for t in ("rate", "file")]
