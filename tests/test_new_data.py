@@ -2,13 +2,14 @@
 
 import csv
 import json
+import math
 import sys
 
 import caffe
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
-from conftest import CLUSTERS, DEC, ROOT, blobs, run
+from conftest import CLUSTERS, DEC, ROOT, WIDTH, blobs, run
 
 from dec import prototxt
 from dec.data import leveldb
@@ -50,6 +51,17 @@ def test_nets_are_fitted_to_the_data_and_it_is_said(wide):
     by_name = {layer.name: layer for layer in layer1.layer}
     assert by_name["d_data"].inner_product_param.num_output == WIDE
     assert by_name["loss"].loss_weight[0] == pytest.approx(1 / WIDE)
+    first, second = (
+        {layer.name: layer.inner_product_param.weight_filler for layer in net.layer}
+        for net in (
+            prototxt.read_net(folder / "prototxt/blobs/stack.prototxt"),
+            prototxt.read_net(folder / "runs/blobs/prototxt/stack.prototxt"),
+        )
+    )
+    narrower = math.sqrt(WIDTH / WIDE)
+    assert second["inner1"].max == pytest.approx(first["inner1"].max * narrower)
+    assert second["inner1"].min == -second["inner1"].max
+    assert second["inner2"] == first["inner2"]
     inner = prototxt.read_net(folder / "runs/blobs/prototxt/layer2.prototxt")
     original = prototxt.read_net(folder / "prototxt/blobs/layer2.prototxt")
     assert inner.layer[-1].loss_weight == original.layer[-1].loss_weight

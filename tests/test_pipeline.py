@@ -7,8 +7,10 @@ import shutil
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
-from conftest import CAFFE, CLUSTERS, DEC, ROWS, blobs, run
+from conftest import CAFFE, CLUSTERS, DEC, ROOT, ROWS, blobs, run
 from google.protobuf import text_format
+
+from dec.experiment import Experiment
 
 RUN = "runs/blobs"
 
@@ -131,6 +133,39 @@ def test_caffe_by_hand_trains_the_same_weights(finished, tmp_path):
         assert_same_weights(
             folder / RUN / f"{name}.caffemodel", finished / RUN / f"{name}.caffemodel"
         )
+
+
+def test_a_schedule_may_train_the_whole_at_once(project):
+    short = project / "prototxt/blobs/short"
+    for layer in short.glob("layer*"):
+        layer.unlink()
+    solver = short / "stack_solver.prototxt"
+    kept = [x for x in solver.read_text().splitlines() if not x.startswith("weights")]
+    solver.write_text("\n".join(kept).replace("base_lr: 0.02", "base_lr: 0.1"))
+    result = run([DEC, "run", "blobs"], project)
+    assert result.returncode == 0, result.stderr
+    metrics = json.loads((project / RUN / "metrics.json").read_text())
+    assert metrics["seconds"].keys() == {"data", "stack", "dec"}
+    assert metrics["acc"] > 0.95
+    weights = project / RUN / "stack_iter_200.caffemodel"
+    dec = project / "dec.caffemodel"
+    weights.rename(dec)
+    result = run([CAFFE, "train", f"--solver={solver}"], project)
+    assert result.returncode == 0, result.stderr
+    assert_same_weights(weights, dec)
+
+
+def test_a_schedule_with_some_layers_only_is_refused(project):
+    (project / "prototxt/blobs/short/layer3_solver.prototxt").unlink()
+    result = run([DEC, "run", "blobs"], project)
+    assert result.returncode == 1
+    assert "there is no prototxt/blobs/short/layer3_solver.prototxt" in result.stderr
+
+
+def test_shipped_short_schedules_train_the_whole_at_once():
+    for folder in sorted((ROOT / "prototxt").glob("*/short")):
+        stages = Experiment(folder.parent.name, folder.parent).pretraining("short")
+        assert [name for name, _ in stages] == ["stack"]
 
 
 def test_caffe_by_hand_does_the_first_round(project):

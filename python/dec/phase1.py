@@ -24,11 +24,11 @@ def pretrain(
     seed: int | None,
     data: str,
 ) -> tuple[Path, dict[str, float]]:
-    """Trains layer after layer, then the whole; skips what is up to date.
+    """Trains layer after layer, then the whole, as the schedule says.
 
-    `data` is the digest of the LevelDBs. An interrupted stage goes on from its last
-    snapshot. Returns the autoencoder's weights and the seconds that every stage
-    took, now or when it was trained.
+    `data` is the digest of the LevelDBs. What is up to date is skipped; an interrupted
+    stage goes on from its last snapshot. Returns the autoencoder's weights and the
+    seconds that every stage took, now or when it was trained.
     """
     done: list[str] = []
     seconds = {}
