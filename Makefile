@@ -47,7 +47,7 @@ seeds-mnist: mnist-leveldb  ## seeds 1 to 5 and what to compare them with, as ta
 	$(DEC) kmeans mnist
 	$(DEC) table runs/mnist-kmeans runs/mnist-frozen-seed? runs/mnist-seed?
 
-seeds: caffe  ## the same of a data set whose LevelDBs are there: DATA=fashion-mnist
+seeds: caffe  ## seeds 1 to 5 of a data set whose LevelDBs are there: DATA=fashion-mnist
 	@for seed in $(SEEDS); do \
 	  $(DEC) run $(call need,DATA) --seed $$seed --run runs/$(DATA)-seed$$seed \
 	    $(OPTIONS) || exit; \
