@@ -27,9 +27,8 @@ from photos_samples import (
 from PIL import Image
 from test_features import twin
 
-from dec.data import leveldb, photo_labels, photo_rows
+from dec.data import leveldb, photo_rows
 from dec.data.image_features import Frame
-from dec.data.photo_store import Store
 from dec.data.row_images import RowImages
 from dec.data.verify import verify
 from dec.errors import DecError
@@ -315,93 +314,6 @@ def test_two_at_a_time(tmp_path, monkeypatch):
 
     monkeypatch.setattr(photo_rows, "_read_all", twice)
     assert len(read(build(tmp_path / "data", folder)["photos_total"])[0]) == 4
-
-
-# The store
-
-
-def test_store_keeps_what_was_committed(tmp_path):
-    frame = Frame((72, 56), (4, 5))
-    assert frame.width == 5 * 7 * 13 + 40
-    width, height = frame.size
-    with Store(tmp_path / "s", "x", frame) as store:
-        image = np.arange(width * height * 3).reshape(height, width, 3) % 256
-        row = np.arange(frame.width, dtype=np.float32)
-        store.add([("a", image.astype(np.uint8), row)], [("b", "empty", "0 bytes")])
-        store.commit()
-        store.add([("c", image.astype(np.uint8), row)], [])
-    with Store(tmp_path / "s", "x", frame) as store:
-        assert (store.read, store.names) == (2, ["a"])
-        assert store.bad == [("b", "empty", "0 bytes")]
-        [images], [rows] = list(store.images()), list(store.rows(0, 1))
-        np.testing.assert_array_equal(images[0], image.transpose(2, 0, 1))
-        np.testing.assert_array_equal(rows[0], row)
-    with Store(tmp_path / "s", "another make", frame) as store:
-        assert (store.read, store.names, store.bad) == (0, [], [])
-
-
-@pytest.mark.parametrize("harm", ["half a line", "lost pixels", "nonsense"])
-def test_store_after_a_power_cut(tmp_path, harm):
-    frame = Frame(SMALL, (2, 2))
-    image, row = np.zeros((48, 64, 3), np.uint8), np.zeros(frame.width, np.float32)
-    with Store(tmp_path / "s", "x", frame) as store:
-        for name in "abc":
-            store.add([(name, image, row)], [])
-            store.commit()
-    journal, pixels = tmp_path / "s/journal.jsonl", tmp_path / "s/images.u8"
-    if harm == "lost pixels":
-        os.truncate(pixels, pixels.stat().st_size - 1)
-    elif harm == "half a line":
-        os.truncate(journal, journal.stat().st_size - 5)
-    else:
-        lines = journal.read_bytes().splitlines(keepends=True)
-        journal.write_bytes(b"".join([*lines[:-1], b"\0" * 40 + b"\n"]))
-    with Store(tmp_path / "s", "x", frame) as store:
-        assert store.names == ["a", "b"]
-        store.add([("d", image, row)], [])
-        store.commit()
-    with Store(tmp_path / "s", "x", frame) as store:
-        assert store.names == ["a", "b", "d"]
-        assert [len(block) for block in store.images()] == [3]
-
-
-# Labels
-
-AB = [0, 1, 0, 1]
-
-
-@pytest.mark.parametrize(
-    ("names", "classes", "numbers"),
-    [
-        (["b/1.jpg", "a/2.jpg", "b/x/3.jpg"], ["a", "b"], [1, 0, 1]),
-        (["0/1.jpg", "1/1.jpg"], ["0", "1"], [0, 1]),
-        (["b/1.jpg", "2.jpg"], [], None),
-        (["a/1.jpg", "a/2.jpg"], [], None),
-        (["cat_1.jpg", "dog_2.png", "cat_3.jpg", "dog_x_4.jpg"], ["cat", "dog"], AB),
-        (["s/cat_1", "s/dog_2", "s/cat_3", "s/dog_4"], ["cat", "dog"], AB),
-        (["été_1", "hiver_1", "été_2", "hiver_2"], ["hiver", "été"], [1, 0, 1, 0]),
-        (["cat_1.jpg", "cat_2.jpg"], [], None),
-        (["cat_1.jpg", "dog_2.jpg", "cat_3.jpg"], [], None),
-        (["cat_1.jpg", "cat_2.jpg", "dog_1.jpg", "dog_2.jpg", "x.jpg"], [], None),
-        (["IMG_1.jpg", "IMG_2.jpg", "DSC_1.jpg", "DSC_2.jpg"], [], None),
-        (["2024_1.jpg", "2024_2.jpg", "2023_1.jpg", "2023_2.jpg"], [], None),
-    ],
-)
-def test_labels_that_are_found(names, classes, numbers):
-    found = photo_labels.find(names)
-    assert (found.classes, found.numbers) == (classes, numbers)
-
-
-def test_labels_that_are_asked_for():
-    names = ["a/cat_1.jpg", "b/dog_2.jpg"]
-    assert photo_labels.find(names, "folders").classes == ["a", "b"]
-    assert photo_labels.find(names, "names").classes == ["cat", "dog"]
-    assert photo_labels.find(names, "none").numbers is None
-    for way, words in [("names", "x.jpg is no label_name"), ("folders", "no sub-f")]:
-        with pytest.raises(DecError, match=words):
-            photo_labels.find([*names, "x.jpg"], way)
-    with pytest.raises(DecError, match="none of auto, folders"):
-        photo_labels.find(names, "colours")
 
 
 def test_labels_in_the_databases(tmp_path, said):
