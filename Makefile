@@ -39,21 +39,19 @@ dec-mnist: caffe  ## cluster the 70,000 MNIST digits, from nothing: the main job
 	$(call with-npm,$(RUN) mnist $(if $(MNIST),--from $(MNIST)) $(OPTIONS))
 
 seeds-mnist: mnist-leveldb  ## seeds 1 to 5 and what to compare them with, as tables
-	@for seed in $(SEEDS); do \
-	  $(DEC) run mnist --seed $$seed --run runs/mnist-seed$$seed $(OPTIONS) && \
-	  $(DEC) run mnist --seed $$seed --run runs/mnist-frozen-seed$$seed $(OPTIONS) \
-	    --solver prototxt/mnist/frozen_solver.prototxt || exit; \
-	done
-	$(DEC) kmeans mnist
-	$(DEC) table runs/mnist-kmeans runs/mnist-frozen-seed? runs/mnist-seed?
+	@$(MAKE) seeds DATA=mnist
 
-seeds: caffe  ## seeds 1 to 5 of a data set whose LevelDBs are there: DATA=fashion-mnist
-	@for seed in $(SEEDS); do \
-	  $(DEC) run $(call need,DATA) --seed $$seed --run runs/$(DATA)-seed$$seed \
-	    $(OPTIONS) || exit; \
+seeds: caffe  ## the same of a data set whose LevelDBs are there: DATA=fashion-mnist
+	@data=$(call need,DATA); for seed in $(SEEDS); do \
+	  run=runs/$$data-seed$$seed && \
+	  $(DEC) run $$data --seed $$seed --run $$run $(OPTIONS) && \
+	  $(DEC) cluster $$data --seed $$seed --run runs/$$data-frozen-seed$$seed \
+	    --pretrain $$run/init.caffemodel $(DEC_ARGS) \
+	    --solver prototxt/$$data/frozen_solver.prototxt || exit; \
 	done
 	$(DEC) kmeans $(DATA)
-	$(DEC) table runs/$(DATA)-kmeans runs/$(DATA)-seed?
+	$(DEC) table runs/$(DATA)-kmeans \
+	  $(foreach kind,frozen-seed seed,$(SEEDS:%=runs/$(DATA)-$(kind)%))
 
 mnist-leveldb: caffe  ## get MNIST and write its LevelDBs below data/
 	$(call with-npm,$(DEC) data mnist $(MNIST))
