@@ -251,6 +251,13 @@ def _parser() -> argparse.ArgumentParser:
             help="iterations a round, instead of max_iter in dec_solver.prototxt",
         )
         sub.add_argument(
+            "--kmeans",
+            choices=("within", "plain"),
+            default="within",
+            help="where phase 2 starts: k-means in units of the clusters' own spread "
+            "(within), or the paper's, which depends on the basis of the code (plain)",
+        )
+        sub.add_argument(
             "--tol",
             type=_fraction,
             default=0.001,

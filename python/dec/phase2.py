@@ -23,6 +23,7 @@ from dec.experiment import Stage
 from dec.kmeans import kmeans, rows_of_restarts
 from dec.metrics import scores
 from dec.prototxt import data_layers
+from dec.within import kmeans_within
 
 _SAMPLE = 5000  # rows whose code is kept
 _BLOCK = 65536  # rows whose targets are computed in one go
@@ -92,8 +93,17 @@ class Result:
 class Clustering:
     """The loop. `net` holds the weights; every solver shares them."""
 
-    def __init__(self, stage: Stage, rows: int, labels: np.ndarray | None, tol: float):
+    def __init__(
+        self,
+        stage: Stage,
+        rows: int,
+        labels: np.ndarray | None,
+        tol: float,
+        start: str,
+    ):
+        """start: "within" or "plain", the k-means that gives the first centres."""
         self.stage, self.rows, self.labels, self.tol = stage, rows, labels, tol
+        self.start = start
         self.interval = stage.solver.max_iter
         self.batch = self._batch("TRAIN")
         self.k = self._clusters()
@@ -153,11 +163,17 @@ class Clustering:
         """k-means centres on the autoencoder's code; writes init.caffemodel."""
         shutil.rmtree(self.folder / "codes", ignore_errors=True)
         self.net.copy_from(str(autoencoder))
+        layer = self._code_layer() if self.start == "within" else ""
         (code,) = self._embed("output")
         self._check_finite(code)
         self._check_different(code)
         self.clock.lap("embed")
-        centres, assigned = kmeans(code, self.k, seed)
+        if layer:
+            found = kmeans_within(code, self.k, seed)
+            self._change_basis(layer, found.basis)
+            centres, assigned = found.centres @ found.basis, found.assigned
+        else:
+            centres, assigned = kmeans(code, self.k, seed)
         self.clock.lap("kmeans")
         seconds = round(self.clock.total(), 2)
         self.net.params["loss"][0].data[...] = centres.T
@@ -169,6 +185,25 @@ class Clustering:
             first["restarts_on"] = rows_of_restarts(self.rows)
         progress.say("k-means   " + _line(first))
         return State(first=first)
+
+    def _code_layer(self) -> str:
+        """The layer whose weights can give the code another basis, or DecError."""
+        made_by = [name for name, t in self.net.top_names.items() if "output" in t]
+        types = dict(zip(self.net._layer_names, self.net.layers, strict=True))
+        (*_, layer) = made_by
+        turned = [x.inner_product_param.transpose for x in self.stage.net.layer]
+        if len(made_by) > 1 or types[layer].type != "InnerProduct" or any(turned):
+            raise DecError(
+                f"{self.stage.source}: the code of its net, the blob output, is not "
+                "made by one InnerProduct layer (without transpose), so it cannot be "
+                "given another basis; --kmeans plain leaves it as it is"
+            )
+        return layer
+
+    def _change_basis(self, layer: str, basis: np.ndarray) -> None:
+        """Makes the code z @ basis where it was z; `basis` is symmetric."""
+        for blob in self.net.params[layer]:
+            blob.data[...] = basis @ blob.data
 
     def _report(self, state: State, assigned: np.ndarray) -> None:
         changed = float(np.mean(assigned != state.assigned))

@@ -68,7 +68,8 @@ def run_phase2(
 ) -> dict:
     """Phase 2 and its results; returns the metrics. Skips what is up to date.
 
-    before: seconds of the stages before. options: device, seed, tol, max_rounds;
+    before: seconds of the stages before. options: device, seed, tol, max_rounds,
+    kmeans ("within" or "plain");
     solver (None: dec_solver.prototxt), update_interval (None: the solver's max_iter),
     clusters (None: the net's num_center).
     """
@@ -85,7 +86,9 @@ def run_phase2(
     seed = max(stage.solver.random_seed, 0) if seed is None else seed
     deploy = read_net(experiment.folder / "deploy.prototxt")
     fit(deploy, row_width(stage.net, stage.source), clusters)
-    state = stage.digest(autoencoder, _data_digest(experiment, stage.net), str(seed))
+    start = options["kmeans"]
+    data = _data_digest(experiment, stage.net)
+    state = stage.digest(autoencoder, data, str(seed), start)
     ends = json.dumps([options["tol"], options["max_rounds"]])
     key = digest(state, ends, str(deploy))
     if run.finished("dec", key):
@@ -96,7 +99,7 @@ def run_phase2(
     preparation = _preparation(database)
 
     def work() -> None:
-        clustering = Clustering(stage, rows, labels, options["tol"])
+        clustering = Clustering(stage, rows, labels, options["tol"], start)
         result = clustering.run(autoencoder, seed, options["max_rounds"], state)
         run.begin("dec", key)  # from here on the last run's results are replaced
         clustering.net.save(str(run.path / "final.caffemodel"))
@@ -109,6 +112,7 @@ def run_phase2(
         write_text_atomic(run.path / "input.json", json.dumps(preparation) + "\n")
         facts = {"seed": seed, "tol": options["tol"]}
         facts["max_rounds"] = options["max_rounds"]
+        facts["start"] = start
         facts["interval"] = stage.solver.max_iter
         facts["clusters"] = clusters
         facts["method"] = "DEC" if _trains_code(stage.net) else "DEC without backprop"

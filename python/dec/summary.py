@@ -32,12 +32,12 @@ def table(runs: dict[str, dict]) -> str:
     ]
     by_method: dict[str, list[dict]] = {}
     for name, run in runs.items():
-        method = run.get("method", "DEC")
+        method = _method(run)
         by_method.setdefault(method, []).append(run)
         lines.append(f"| {name} | {method} | {run['seed']} | {_row(run)} |")
         # A run with another's code would tell of the same k-means again.
-        if run.get("kmeans") and method == "DEC":
-            by_method.setdefault(_AE, []).append(run["kmeans"])
+        if run.get("kmeans") and run.get("method", "DEC") == "DEC":
+            by_method.setdefault(_AE + _start(run), []).append(run["kmeans"])
     lines += ["", "| method | seeds | accuracy | lowest | highest | NMI | ARI |"]
     lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
     by_acc = sorted(by_method, key=lambda m: _median(by_method[m], "acc"))
@@ -50,6 +50,14 @@ def table(runs: dict[str, dict]) -> str:
             f"| {_median(found, 'ari'):.4f} |"
         )
     return "\n".join(lines)
+
+
+def _method(run: dict) -> str:
+    return run.get("method", "DEC") + (_start(run) if run.get("kmeans") else "")
+
+
+def _start(run: dict) -> str:
+    return "" if run.get("start") == "within" else ", plain k-means"
 
 
 def _row(run: dict) -> str:

@@ -152,7 +152,7 @@ def _command(results: Results) -> str | None:
     """The call of dec that gives this very run, as far as the folder tells."""
     folder, metrics = results.folder / "prototxt", results.metrics
     phase1, phase2 = (
-        _source(folder / f"{stage}_solver.prototxt") for stage in ("layer1", "dec")
+        _source(folder / f"{stage}_solver.prototxt") for stage in ("stack", "dec")
     )
     if not phase2:
         return None
@@ -174,6 +174,7 @@ def _command(results: Results) -> str | None:
         words += ["--seed", str(metrics["seed"])]
     if clustering.solver_mode == clustering.GPU:
         words += ["--device", "gpu"]
+    words += ["--kmeans", metrics.get("start", "plain")]
     words += ["--update-interval", str(clustering.max_iter)]
     for option in ("tol", "max_rounds"):
         if option in metrics:
