@@ -104,7 +104,7 @@ def cluster(run: Run, n: int, options: argparse.Namespace, result: Path) -> None
     random = run.path / "random.caffemodel"
     caffe.set_random_seed(1)
     caffe.Net(str(stage.net_file), caffe.TEST).save(str(random))
-    clustering = Clustering(stage, n, synthetic_labels(n), tol=0)
+    clustering = Clustering(stage, n, synthetic_labels(n), 0, "within")
     if options.cpu_time:
         clustering.clock = CpuClock()
     outcome = clustering.run(random, 1, options.rounds, "")

@@ -94,6 +94,7 @@ def _jobs(options: argparse.Namespace) -> list[dict]:
         "plan": plan,
         "tol": options.tol,
         "max_rounds": options.max_rounds,
+        "kmeans": "within",
     }
     epochs = {
         "epochs": options.clustpy_epochs,
@@ -205,6 +206,7 @@ def _ours(job: dict) -> dict:
     shutil.rmtree(folder, ignore_errors=True)
     command = [OUR_DEC, "run", settings["experiment"], "--run", folder]
     command += ["--pretrain", settings["schedule"], "--seed", settings["seed"]]
+    command += ["--kmeans", settings["kmeans"]]
     command += ["--tol", settings["tol"], "--max-rounds", settings["max_rounds"]]
     _call(command, settings)
     metrics = json.loads((folder / "metrics.json").read_text())

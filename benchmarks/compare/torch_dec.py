@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from course import Course
 
-from dec.kmeans import kmeans
+from dec.within import kmeans_within
 
 Weights = dict[str, list[torch.Tensor]]
 
@@ -79,10 +79,14 @@ def cluster(
 
     code = embed()
     course.lap("embed")
-    centres, assigned = kmeans(code.numpy(), k, job["seed"])
-    net.add("loss", [torch.from_numpy(centres).float()], loss_layer["rates"])
+    found = kmeans_within(code.numpy(), k, job["seed"])
+    basis = torch.from_numpy(found.basis)
+    turned = [(basis @ w.double()).float() for w in net.weights["output"]]
+    net.add("output", turned, net.rates["output"])
+    centres = torch.from_numpy(found.centres) @ basis
+    net.add("loss", [centres.float()], loss_layer["rates"])
     course.lap("kmeans")
-    course.look("k-means", labels, assigned, k)
+    course.look("k-means", labels, found.assigned, k)
     before, number = None, 0
     while True:
         with torch.no_grad():

@@ -24,6 +24,7 @@ from dec.kmeans import (
 
 _TURNS = 100  # at most; some 10 to 40 are needed
 _STILL = 1e-4  # a smaller share of rows that change cluster ends them
+_ROUNDING = 1e-8  # of a variance, to another: what float32 may leave of none
 _BLOCK = 65536  # rows whose products are summed in one go
 
 
@@ -45,25 +46,27 @@ def kmeans_within(
 ) -> Partition:
     """The partition of smallest det W of some restarts.
 
-    points: n x d. Every restart begins with plain k-means. Then W of its clusters, and
-    k-means in units of W from its centres, take turns until next to nothing changes.
-    Raises DecError as `dec.kmeans.kmeans` does.
+    points: n x d. Every restart begins with plain k-means, of the points as they are or
+    in units of the covariance of all of them. Then W of its clusters, and k-means in
+    units of W from their means, take turns until next to nothing changes. Raises
+    DecError as `dec.kmeans.kmeans` does.
     """
     check(points, k)
     part = rows_to_restart_on(points, seed, restarts)
     # One thread a product, so that its sums have one order on every machine.
     with threadpool_limits(limits=1, user_api="blas"):
         moments = _moments(part)
+        begins = part, part @ _units(moments[1], moments[1], len(part))[0]
 
         def restart(i: int) -> Partition:
-            begin = fit(part, k, seed + i)
-            return _settle(part, moments, begin.cluster_centers_, begin.labels_)
+            begin = fit(begins[i % 2], k, seed + i)
+            return _settle(part, moments, begin.labels_, k)
 
         best = min(run_restarts(restart, restarts), key=lambda found: found.log_det)
         if len(part) < len(points):
             points = points.astype(np.float64)
-            units = fit(points @ best.basis, k, seed, best.centres @ best.basis)
-            best = _settle(points, _moments(points), best.centres, units.labels_)
+            begin = fit(points @ best.basis, k, seed, best.centres @ best.basis)
+            best = _settle(points, _moments(points), begin.labels_, k)
     check_all_filled(points, best.assigned, k)
     return best
 
@@ -71,14 +74,15 @@ def kmeans_within(
 def _settle(
     points: np.ndarray,
     moments: tuple[np.ndarray, np.ndarray],
-    centres: np.ndarray,
     assigned: np.ndarray,
+    k: int,
 ) -> Partition:
     """Takes turns from a partition on."""
     for _ in range(_TURNS):
-        centres = _means(points, assigned, centres)
-        basis, log_det = _units(_within(moments, centres, assigned), len(points))
-        turn = fit(points @ basis, len(centres), 0, centres @ basis)
+        centres = _means(points, assigned, k)
+        within = _within(moments, centres, assigned)
+        basis, log_det = _units(within, moments[1], len(points))
+        turn = fit(points @ basis, k, 0, centres @ basis)
         changed = np.mean(turn.labels_ != assigned)
         if changed < _STILL:
             break
@@ -96,13 +100,11 @@ def _moments(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, total / len(points)
 
 
-def _means(points: np.ndarray, assigned: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """The clusters' means; an empty cluster's centre stays."""
-    k = len(before)
+def _means(points: np.ndarray, assigned: np.ndarray, k: int) -> np.ndarray:
+    """The clusters' means; 0 of an empty one."""
     sizes = np.bincount(assigned, minlength=k)
     sums = [np.bincount(assigned, weights=x, minlength=k) for x in points.T]
-    means = np.stack(sums, axis=1) / np.maximum(sizes, 1)[:, None]
-    return np.where(sizes[:, None] > 0, means, before)
+    return np.stack(sums, axis=1) / np.maximum(sizes, 1)[:, None]
 
 
 def _within(
@@ -115,15 +117,15 @@ def _within(
     return total - away.T @ (share[:, None] * away)
 
 
-def _units(within: np.ndarray, n: int) -> tuple[np.ndarray, float]:
+def _units(within: np.ndarray, total: np.ndarray, n: int) -> tuple[np.ndarray, float]:
     """W to the power of -1/2, and log det W.
 
-    W is drawn towards a sphere by as much as n points leave open, d / n, so that a
-    direction in which nothing varies, or few points, do not make it singular.
+    W has a little of the spread of all n points added in every direction, (d / n)^2 of
+    it: few points may lie flat in their clusters by chance, and rounding is no spread.
     """
     d = len(within)
-    size = max(np.trace(within) / d, np.finfo(float).tiny)
-    lean = min(1.0, d / n)
-    values, axes = np.linalg.eigh((1 - lean) * within + lean * size * np.eye(d))
-    values = np.maximum(values, lean * size)  # rounding may leave less
+    spread = max(np.trace(total) / d, np.finfo(float).tiny)
+    little = max((d / n) ** 2, _ROUNDING) * spread
+    values, axes = np.linalg.eigh(within + little * np.eye(d))
+    values = np.maximum(values, little)
     return (axes * values**-0.5) @ axes.T, float(np.log(values).sum())
