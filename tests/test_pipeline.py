@@ -147,6 +147,8 @@ def test_a_schedule_may_train_the_whole_at_once(project):
     metrics = json.loads((project / RUN / "metrics.json").read_text())
     assert metrics["seconds"].keys() == {"data", "stack", "dec"}
     assert metrics["acc"] > 0.95
+    assert run([DEC, "report", RUN], project).returncode == 0
+    assert "--pretrain short" in (project / RUN / "report.html").read_text()
     weights = project / RUN / "stack_iter_200.caffemodel"
     dec = project / "dec.caffemodel"
     weights.rename(dec)

@@ -92,6 +92,8 @@ def test_page_of_a_real_run_has_all_parts(real):
     assert f"{metrics['acc']:.2%}" in page.words and f"{ROWS:,}" in page.words
     assert "dec run blobs --run" in page.words and "--seed 1" in page.words
     assert "--pretrain short" in page.words and "--update-interval 7" in page.words
+    assert "--kmeans within" in page.words
+    assert "units of the clusters' own spread" in page.words
 
 
 def test_page_needs_nothing_else(real):

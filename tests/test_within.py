@@ -205,6 +205,9 @@ def test_plain_leaves_the_code_as_it_is(finished, tmp_path):
     )
     metrics = json.loads((folder / "runs/blobs/metrics.json").read_text())
     assert metrics["start"] == "plain"
+    table = run([DEC, "table", "runs/blobs"], folder).stdout
+    assert "| blobs | DEC from plain k-means | 1 |" in table
+    assert "| autoencoder + plain k-means | 1 |" in table
     assert metrics["acc"] != {}
     # The other start is another run, not "up to date".
     result = run(command, folder)

@@ -79,7 +79,10 @@ def curves(results: Results, figures: Figures) -> Section | None:
     )
     if "acc" in history[-1]:
         pictures.insert(0, _scores(results, figures))
-        words += " Round 0 is k-means on the autoencoder's code, before any of it."
+        words += " Round 0 is k-means on the autoencoder's code, before any of it"
+        if results.metrics.get("start") == "within":
+            words += ", with distances in units of the clusters' own spread"
+        words += "."
     columns = "three" if len(pictures) == 3 else "two"
     grid = tag("div", *pictures, class_=f"grid {columns}")
     return section("Round by round", tag("p", words), grid)
