@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from caffe.proto import caffe_pb2
 from conftest import CLUSTERS, DEC, blobs, run
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import adjusted_rand_score
@@ -178,13 +179,15 @@ def test_a_run_begins_in_the_new_basis(finished):
     rows, _ = blobs()
     old, new = code(rows, stack), code(rows, init)
     found = kmeans_within(old, CLUSTERS, seed=1)
-    assert new == pytest.approx(old @ found.basis, abs=1e-3)
+    basis = found.basis / max(1, np.linalg.eigvalsh(found.basis)[-1])
+    assert new == pytest.approx(old @ basis, abs=1e-3)
     centres = init["loss"][0].reshape(2, CLUSTERS).T
-    order, wanted = np.lexsort(centres.T), found.centres @ found.basis
+    order, wanted = np.lexsort(centres.T), found.centres @ basis
     assert centres[order] == pytest.approx(wanted[np.lexsort(wanted.T)], abs=1e-2)
     nearest = ((new[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
     away = new - centres[nearest]
-    assert away.T @ away / len(away) == pytest.approx(np.eye(2), abs=0.1)
+    size = np.trace(away.T @ away) / len(away) / 2
+    assert away.T @ away / len(away) == pytest.approx(size * np.eye(2), abs=0.1 * size)
 
 
 def test_plain_leaves_the_code_as_it_is(finished, tmp_path):
@@ -214,6 +217,25 @@ def test_plain_leaves_the_code_as_it_is(finished, tmp_path):
     assert result.returncode == 0 and "up to date" not in result.stderr
     again = weights(folder / "runs/blobs/init.caffemodel")
     assert not np.array_equal(again["output"][0], stack["output"][0])
+
+
+def test_a_tiny_code_is_not_blown_up(finished, tmp_path):
+    """In units of its spread it would be huge, and so would be SGD's steps."""
+    from test_edge_cases import odd
+
+    folder = odd.__wrapped__(finished, tmp_path)
+    file = folder / "stack.caffemodel"
+    net = caffe_pb2.NetParameter.FromString(file.read_bytes())
+    (output,) = (layer for layer in net.layer if layer.name == "output")
+    for blob in output.blobs:
+        blob.data[:] = np.array(blob.data) * 1e-4
+    file.write_bytes(net.SerializeToString())
+    command = [DEC, "cluster", "blobs", "--pretrain", "stack.caffemodel"]
+    result = run([*command, "--tol", "0", "--max-rounds", "5"], folder)
+    assert result.returncode == 0, result.stderr
+    start = np.load(folder / "runs/blobs/codes/round_0.npz")["code"]
+    end = np.load(folder / "runs/blobs/codes/end.npz")["code"]
+    assert np.abs(end - start).max() < 1
 
 
 def test_a_code_that_has_no_free_basis(finished, tmp_path):

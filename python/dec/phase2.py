@@ -170,8 +170,9 @@ class Clustering:
         self.clock.lap("embed")
         if layer:
             found = kmeans_within(code, self.k, seed)
-            self._change_basis(layer, found.basis)
-            centres, assigned = found.centres @ found.basis, found.assigned
+            basis = found.basis_for_training()
+            self._change_basis(layer, basis)
+            centres, assigned = found.centres @ basis, found.assigned
         else:
             centres, assigned = kmeans(code, self.k, seed)
         self.clock.lap("kmeans")

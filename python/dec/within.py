@@ -40,6 +40,13 @@ class Partition(NamedTuple):
     basis: np.ndarray
     log_det: float
 
+    def basis_for_training(self) -> np.ndarray:
+        """`basis`, or as much of it as makes nothing larger.
+
+        SGD's steps in the layers below grow with the square of it.
+        """
+        return self.basis / max(1.0, np.linalg.norm(self.basis, 2))
+
 
 def kmeans_within(
     points: np.ndarray, k: int, seed: int, restarts: int = RESTARTS
