@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 from conftest import CLUSTERS, ROOT, blobs, run
+from sklearn.metrics import adjusted_rand_score
 
 COMPARE = ROOT / "benchmarks/compare"
 THEIR_PYTHON = ROOT / ".venv-bench/bin/python"
@@ -169,7 +170,8 @@ def test_torch_clusters_as_caffe_does(finished, tmp_path):
         usecols=1,
         dtype=int,
     )
-    assert np.mean(csv == np.load(tmp_path / "found.npy")) > 0.995
+    # Of restarts that end alike, rounding chooses one, and with it the numbering.
+    assert adjusted_rand_score(csv, np.load(tmp_path / "found.npy")) > 0.99
 
 
 _CLUSTPY = """
