@@ -1,6 +1,7 @@
 """What the tests share: a small experiment, whose nets are MNIST's made small."""
 
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -98,6 +99,27 @@ def run(command: list, folder: Path, **environment: str) -> subprocess.Completed
     )
 
 
+def cluster(folder: Path, *more: str) -> subprocess.CompletedProcess:
+    """Phase 2 of a `pretrained` project."""
+    return run(
+        [DEC, "cluster", "blobs", "--pretrain", "stack.caffemodel", *more], folder
+    )
+
+
+def assert_clear_error(result: subprocess.CompletedProcess, *words: str) -> None:
+    """dec has ended with one message, its last line too, and all words in it."""
+    assert result.returncode == 1, result.stderr
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("dec: error: ")
+    assert "Traceback" not in result.stderr
+    assert "    @ " not in result.stderr  # glog's stack trace
+    errors = [line for line in result.stderr.splitlines() if "dec: error:" in line]
+    assert len(errors) == 1
+    message = result.stderr[result.stderr.index("dec: error:") :]
+    for word in words:
+        assert word in message
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project of its own, nothing run in it yet."""
@@ -112,4 +134,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert result.returncode == 0, result.stderr
     (folder / "stdout.txt").write_text(result.stdout)
     (folder / "stderr.txt").write_text(result.stderr)
+    return folder
+
+
+@pytest.fixture
+def pretrained(finished: Path, tmp_path: Path) -> Path:
+    """A project whose autoencoder, stack.caffemodel, is trained; nothing clustered."""
+    folder = tmp_path / "project"
+    for part in ("data", "prototxt"):
+        shutil.copytree(finished / part, folder / part)
+    (weights,) = (finished / "runs/blobs").glob("stack_iter_*.caffemodel")
+    shutil.copy(weights, folder / "stack.caffemodel")
     return folder

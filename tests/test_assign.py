@@ -7,9 +7,8 @@ import struct
 
 import numpy as np
 import pytest
-from conftest import DEC, blobs, run
+from conftest import DEC, assert_clear_error, blobs, run
 from PIL import Image
-from test_bad_input import assert_clear_error
 from test_pipeline import rows_of
 
 RUN = "runs/blobs"

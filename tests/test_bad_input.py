@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import CAFFE, DEC, run
+from conftest import CAFFE, DEC, assert_clear_error, run
 
 EXPERIMENT = "prototxt/blobs"
 
@@ -15,17 +15,6 @@ def edit(project, name, old, new):
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
-
-
-def assert_clear_error(result, *words):
-    assert result.returncode == 1
-    assert "Traceback" not in result.stderr
-    assert "    @ " not in result.stderr  # glog's stack trace
-    errors = [line for line in result.stderr.splitlines() if "dec: error:" in line]
-    assert len(errors) == 1
-    message = result.stderr[result.stderr.index("dec: error:") :]
-    for word in words:
-        assert word in message
 
 
 @pytest.fixture

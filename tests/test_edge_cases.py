@@ -7,7 +7,16 @@ import numpy as np
 import plyvel
 import pytest
 from caffe.proto import caffe_pb2
-from conftest import CLUSTERS, DEC, ROWS, WIDTH, blobs, run
+from conftest import (
+    CLUSTERS,
+    DEC,
+    ROWS,
+    WIDTH,
+    assert_clear_error,
+    blobs,
+    cluster,
+    run,
+)
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from dec.data.leveldb import write_rows
@@ -16,23 +25,6 @@ from dec.phase2 import target_distribution
 
 RUN = "runs/blobs"
 TOTAL = "data/blobs_total"
-
-
-@pytest.fixture
-def odd(finished, tmp_path):
-    """A project whose autoencoder is trained; nothing clustered yet."""
-    folder = tmp_path / "project"
-    for part in ("data", "prototxt"):
-        shutil.copytree(finished / part, folder / part)
-    (weights,) = (finished / RUN).glob("stack_iter_*.caffemodel")
-    shutil.copy(weights, folder / "stack.caffemodel")
-    return folder
-
-
-def cluster(folder, *more):
-    return run(
-        [DEC, "cluster", "blobs", "--pretrain", "stack.caffemodel", *more], folder
-    )
 
 
 def outcome(folder):
@@ -51,15 +43,6 @@ def spoil(path, row, number):
         datum = caffe_pb2.Datum.FromString(db.get(key))
         datum.float_data[2] = number
         db.put(key, datum.SerializeToString())
-
-
-def assert_clear_error(result, *words):
-    assert result.returncode == 1, result.stderr
-    last = result.stderr.strip().splitlines()[-1]
-    assert last.startswith("dec: error: ")
-    for word in words:
-        assert word in result.stderr
-    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 10])
@@ -96,100 +79,100 @@ def test_scores_from_counts_are_scikit_learns_from_rows(n):
         assert found["ari"] == adjusted_rand_score(labels, clusters)
 
 
-def test_a_cluster_that_empties(odd):
-    result = cluster(odd, "--max-rounds", "1", "--tol", "0")
+def test_a_cluster_that_empties(pretrained):
+    result = cluster(pretrained, "--max-rounds", "1", "--tol", "0")
     assert result.returncode == 0, result.stderr
-    model = odd / RUN / "dec_round_1.caffemodel"
+    model = pretrained / RUN / "dec_round_1.caffemodel"
     net = caffe_pb2.NetParameter.FromString(model.read_bytes())
     (loss,) = (layer for layer in net.layer if layer.name == "loss")
     centres = np.array(loss.blobs[0].data).reshape(2, CLUSTERS)
     centres[:, 1] = 1e8  # far from every point
     loss.blobs[0].data[:] = centres.ravel()
     model.write_bytes(net.SerializeToString())
-    result = cluster(odd, "--max-rounds", "4", "--tol", "0")
+    result = cluster(pretrained, "--max-rounds", "4", "--tol", "0")
     assert result.returncode == 0, result.stderr
     assert "goes on after round 1" in result.stderr
-    metrics = outcome(odd)
+    metrics = outcome(pretrained)
     assert metrics["rounds"] == 4 and metrics["cluster_sizes"][1] == 0
     assert all(np.isfinite(entry["loss"]) for entry in metrics["history"])
 
 
-def test_one_cluster(odd):
-    result = cluster(odd, "--clusters", "1")
+def test_one_cluster(pretrained):
+    result = cluster(pretrained, "--clusters", "1")
     assert result.returncode == 0, result.stderr
-    metrics = outcome(odd)
+    metrics = outcome(pretrained)
     assert metrics["cluster_sizes"] == [ROWS] and metrics["converged"]
     assert metrics["nmi"] == 0 and 0 < metrics["acc"] < 0.5
     for entry in metrics["history"]:
         assert entry["loss"] == pytest.approx(0, abs=1e-6) and entry["changed"] == 0
 
 
-def test_fewer_rows_than_clusters(odd):
+def test_fewer_rows_than_clusters(pretrained):
     rows, labels = blobs()
-    set_total(odd, rows[:2], labels[:2])
-    assert_clear_error(cluster(odd), "2 rows cannot make 3 clusters")
+    set_total(pretrained, rows[:2], labels[:2])
+    assert_clear_error(cluster(pretrained), "2 rows cannot make 3 clusters")
 
 
 @pytest.mark.parametrize("n", [3, 65])
-def test_rows_that_fill_no_batch(odd, n):
+def test_rows_that_fill_no_batch(pretrained, n):
     """Batches are 64 (training) and 250 (embedding)."""
     rows, labels = blobs()
     first = [int(np.flatnonzero(labels == c)[0]) for c in range(CLUSTERS)]
     chosen = first + [i for i in range(ROWS) if i not in first][: n - CLUSTERS]
-    set_total(odd, rows[chosen], labels[chosen])
-    result = cluster(odd, "--max-rounds", "3", "--tol", "0")
+    set_total(pretrained, rows[chosen], labels[chosen])
+    result = cluster(pretrained, "--max-rounds", "3", "--tol", "0")
     assert result.returncode == 0, result.stderr
-    metrics = outcome(odd)
+    metrics = outcome(pretrained)
     assert metrics["n"] == n and sum(metrics["cluster_sizes"]) == n
     assert metrics["acc"] > 0.95
     # By the deploy net, row after row, the same.
-    again = run([DEC, "assign", RUN, TOTAL], odd)
+    again = run([DEC, "assign", RUN, TOTAL], pretrained)
     assert again.returncode == 0, again.stderr
-    lines = (odd / RUN / "assignments.csv").read_text().splitlines()[1:]
+    lines = (pretrained / RUN / "assignments.csv").read_text().splitlines()[1:]
     wanted = [line.split(",")[1] for line in lines]
     assert [row.split(",")[1] for row in again.stdout.splitlines()[1:]] == wanted
 
 
-def test_rows_that_are_all_equal(odd):
-    set_total(odd, np.ones((50, WIDTH), np.float32))
-    assert_clear_error(cluster(odd), "all rows have the same code")
+def test_rows_that_are_all_equal(pretrained):
+    set_total(pretrained, np.ones((50, WIDTH), np.float32))
+    assert_clear_error(cluster(pretrained), "all rows have the same code")
 
 
 @pytest.mark.parametrize("number", [np.nan, -np.inf])
-def test_a_row_with_nan_is_named(odd, number):
-    spoil(odd / TOTAL, 417, number)
-    result = cluster(odd)
+def test_a_row_with_nan_is_named(pretrained, number):
+    spoil(pretrained / TOTAL, 417, number)
+    result = cluster(pretrained)
     assert_clear_error(result, TOTAL, "417", "NaN or infinity")
 
 
-def test_nan_under_phase_1(odd):
-    spoil(odd / "data/blobs_train", 5, np.nan)
-    result = run([DEC, "pretrain", "blobs"], odd)
+def test_nan_under_phase_1(pretrained):
+    spoil(pretrained / "data/blobs_train", 5, np.nan)
+    result = run([DEC, "pretrain", "blobs"], pretrained)
     assert_clear_error(result, "nan")
 
 
-def test_weights_with_nan_are_told_from_rows_with_nan(odd):
-    model = odd / "stack.caffemodel"
+def test_weights_with_nan_are_told_from_rows_with_nan(pretrained):
+    model = pretrained / "stack.caffemodel"
     net = caffe_pb2.NetParameter.FromString(model.read_bytes())
     (layer,) = (layer for layer in net.layer if layer.name == "inner1")
     layer.blobs[1].data[0] = np.nan
     model.write_bytes(net.SerializeToString())
-    assert_clear_error(cluster(odd), "phase 1 diverged")
+    assert_clear_error(cluster(pretrained), "phase 1 diverged")
 
 
-def test_no_rounds_at_all(odd):
-    result = cluster(odd, "--max-rounds", "0")
+def test_no_rounds_at_all(pretrained):
+    result = cluster(pretrained, "--max-rounds", "0")
     assert result.returncode == 0, result.stderr
-    metrics = outcome(odd)
+    metrics = outcome(pretrained)
     assert metrics["rounds"] == 0 and not metrics["converged"]
     assert metrics["acc"] == metrics["kmeans"]["acc"]
-    report = run([DEC, "report", RUN], odd)
+    report = run([DEC, "report", RUN], pretrained)
     assert report.returncode == 0, report.stderr
 
 
-def test_fewer_rounds_than_a_run_before(odd):
+def test_fewer_rounds_than_a_run_before(pretrained):
     """The state of the longer run is no place to start from."""
     for rounds in ("2", "1"):
-        result = cluster(odd, "--max-rounds", rounds, "--tol", "0")
+        result = cluster(pretrained, "--max-rounds", rounds, "--tol", "0")
         assert result.returncode == 0, result.stderr
-        assert outcome(odd)["rounds"] == int(rounds)
+        assert outcome(pretrained)["rounds"] == int(rounds)
