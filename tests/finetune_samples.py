@@ -1,4 +1,4 @@
-"""What the tests of dec.finetune share: photos that a tiny net tells apart, and it."""
+"""What the tests of dec.classify share: photos that a tiny net tells apart, and it."""
 
 import json
 import shutil
@@ -43,9 +43,9 @@ random_seed: 1
 # The commands as `dec` has them, without the rest of its command line.
 _MAIN = """
 import argparse, sys
-from dec import progress
-from dec.errors import DecError
-from dec.finetune.cli import add_labelled, add_parsers
+from dec.base import progress
+from dec.base.errors import DecError
+from dec.classify.commands import add_labelled, add_parsers
 parser = argparse.ArgumentParser(prog="dec")
 commands = parser.add_subparsers(required=True)
 add_parsers(commands)
@@ -102,7 +102,7 @@ def make_project(folder: Path) -> Path:
     to = folder / "prototxt/tiny"
     to.mkdir(parents=True)
     for name in ("train_val", "deploy"):
-        text = (ROOT / f"prototxt/caffenet-small/{name}.prototxt").read_text()
+        text = (ROOT / f"prototxt/caffenet/small/{name}.prototxt").read_text()
         for old, new in _SMALLER.items():
             text = text.replace(old, new)
         (to / f"{name}.prototxt").write_text(text)

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dec import progress
-from dec.errors import DecError
-from dec.photos import cli
+from dec.base import progress
+from dec.base.errors import DecError
+from dec.photos import commands as cli
 
 REAL = Path(__file__).parent.parent.parent / "shared/data/photos"
 NOT_UTF8 = os.fsdecode(b"caf\xe9.jpg")

@@ -5,6 +5,8 @@ import sys
 import pytest
 from conftest import DEC, ROOT, run
 
+from dec.engine.experiment import Experiment
+
 
 def test_help_has_examples():
     result = run([DEC, "--help"], ROOT)
@@ -13,7 +15,7 @@ def test_help_has_examples():
 
 
 COMMANDS = ("data", "pretrain", "cluster", "run", "assign", "summary", "table")
-COMMANDS += ("report", "export", "kmeans", "photos")
+COMMANDS += ("report", "export", "kmeans", "photos", "new", "seeds")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -35,7 +37,7 @@ def test_every_data_set_has_help(name):
 def test_every_data_set_has_an_experiment_and_a_target():
     makefile = (ROOT / "Makefile").read_text()
     for name in SETS[:-1]:
-        assert (ROOT / "prototxt" / name / "dec.prototxt").exists()
+        assert (Experiment.find(name).folder / "dec.prototxt").exists()
         assert f"\ndec-{name}: " in makefile
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dec import progress
+from dec.base import progress
 from dec.data import leveldb
 
 # Words that are stems already (Porter leaves them as they are), by theme.

@@ -19,7 +19,7 @@ import torch
 import tqdm
 from course import Course
 
-from dec.metrics import scores
+from dec.scores.clusters import scores
 
 _declared = []  # declarations last as long as their library
 

@@ -4,8 +4,8 @@ import time
 
 import numpy as np
 
-from dec import progress
-from dec.metrics import scores
+from dec.base import progress
+from dec.scores.clusters import scores
 
 
 class Course:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from caffe.proto import caffe_pb2
 
-from dec import prototxt
-from dec.errors import DecError
-from dec.experiment import Experiment, row_width
-from dec.prototxt import data_layers, fit
+from dec.base.errors import DecError
+from dec.engine import prototxt
+from dec.engine.experiment import Experiment, row_width
+from dec.engine.prototxt import data_layers, fit
 
 _FILLERS = ("gaussian", "uniform", "constant")
 _POLICIES = ("fixed", "step", "multistep")

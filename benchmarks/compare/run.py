@@ -24,12 +24,12 @@ import numpy as np
 from plan import read_plan, sources
 from table import NAMES, table
 
-from dec import progress
+from dec.base import progress
+from dec.base.atomic import write_text_atomic
+from dec.base.errors import DecError
+from dec.base.machine import machine
 from dec.data import leveldb
-from dec.data.atomic import write_text_atomic
-from dec.errors import DecError
-from dec.experiment import Experiment
-from dec.machine import machine
+from dec.engine.experiment import Experiment
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from course import Course
 
-from dec.within import kmeans_within
+from dec.clustering.within import kmeans_within
 
 Weights = dict[str, list[torch.Tensor]]
 

@@ -1,6 +1,6 @@
 """What the engine and bfloat16 do to a fine-tuning: time and accuracy, same seeds.
 
-    .venv/bin/python benchmarks/speed/accuracy.py prototxt/caffenet-small PHOTOS
+    .venv/bin/python benchmarks/speed/accuracy.py prototxt/caffenet/small PHOTOS
 
 trains on the photos in class folders with Caffe's own layers, as it stands, and with
 `bfloat16: true`, seeds 1, 2, 3, and prints a table. Runs are in
@@ -17,7 +17,7 @@ from pathlib import Path
 import nets
 from caffe.proto import caffe_pb2
 
-from dec import prototxt
+from dec.engine import prototxt
 
 VARIANTS = ("stock", "ours", "bfloat16")
 OUT = Path("runs/engines")

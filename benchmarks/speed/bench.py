@@ -24,10 +24,10 @@ import pieces
 import report
 from lines import LARGE, LINES, Line
 
-from dec import progress
-from dec.data.atomic import write_text_atomic
-from dec.errors import DecError
-from dec.machine import machine
+from dec.base import progress
+from dec.base.atomic import write_text_atomic
+from dec.base.errors import DecError
+from dec.base.machine import machine
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent

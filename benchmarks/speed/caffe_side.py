@@ -17,7 +17,7 @@ import numpy as np
 from clock import measure
 from google.protobuf.message import Message
 
-from dec import prototxt
+from dec.engine import prototxt
 
 ROWS = 70000
 
@@ -170,9 +170,9 @@ def pieces(message: Message, net: caffe.Net, train: bool) -> list[dict]:
 
 def time_embedding(job: dict) -> dict:
     """All rows of data/mnist_total, by the code and the prototxts of phase 2."""
-    from dec.experiment import Experiment, Stage
-    from dec.phase2 import Clustering
-    from dec.runs import Run
+    from dec.clustering.phase2 import Clustering
+    from dec.engine.experiment import Experiment, Stage
+    from dec.engine.runs import Run
 
     with tempfile.TemporaryDirectory() as folder:
         solver = Experiment.find("mnist").folder / "dec_solver.prototxt"

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from accuracy import OUT, VARIANTS, change
 
-from dec import prototxt
+from dec.engine import prototxt
 
-SOURCE = Path("prototxt/mnist")
+SOURCE = Path("prototxt/dec/mnist")
 
 
 def main() -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 from caffe.proto import caffe_pb2
 from google.protobuf.message import Message
 
-from dec import prototxt
-from dec.errors import DecError
+from dec.base.errors import DecError
+from dec.engine import prototxt
 
 CLASSES = 1000
 # Small enough for weights to stay finite, and large enough to move them by more than
@@ -24,7 +24,7 @@ def build(net: str, mode: str, batch: int, rows: str = "memory") -> Message:
     train, stages = mode == "train", ["memory"]
     if net.startswith("dec-"):
         name = {"dec-phase2": "dec", "dec-encoder": "dec"}.get(net, net[4:])
-        file = f"prototxt/mnist/{name}.prototxt"
+        file = f"prototxt/dec/mnist/{name}.prototxt"
     else:
         name = "train_val" if train else "deploy"
         file = f"prototxt/{net}-photos/{name}.prototxt"

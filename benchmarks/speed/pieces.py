@@ -5,7 +5,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from dec.errors import DecError
+from dec.base.errors import DecError
 
 _SOURCE = Path(__file__).with_name("ceilings.cpp")
 _FLAGS = ["-std=c++14", "-O3", "-march=native", "-fopenmp"]

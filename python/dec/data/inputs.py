@@ -3,51 +3,17 @@
 import csv
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from dec.base.errors import DecError
 from dec.data import leveldb
-from dec.data.idx import read_idx
-from dec.errors import DecError
+from dec.data.images.idx import read_idx
+from dec.data.registry import Block, Reader
 
 _BLOCK = 1024
 _IDX_SUFFIXES = (".idx", ".gz", "-ubyte", ".idx3-ubyte")
-
-Block = tuple[list[str], np.ndarray]
-
-
-class Reader(Protocol):
-    """Makes new rows of a user's files, as those that a run was trained on.
-
-    shape: of a row in its LevelDB, (channels, height, width).
-    """
-
-    shape: tuple[int, ...]
-
-    def read(self, path: Path) -> Iterator[Block]:
-        """Blocks of names and rows (n x d) of a file or folder; or DecError."""
-
-
-def reader(facts: dict) -> Reader:
-    """The reader for the kind of rows that a run's input.json tells of."""
-    kind = facts.get("kind")
-    if kind == "text":
-        from dec.data.text import TextPreparation
-
-        return TextPreparation(facts)
-    if kind == "photos":
-        from dec.data.photo_rows import PhotoRows
-
-        return PhotoRows(facts)
-    if kind == "labelled-photos":
-        raise DecError("this is a run of dec finetune: `dec classify` is for it")
-    if kind == "matrix":
-        from dec.data.matrix import MatrixRows
-
-        return MatrixRows(facts)
-    return Preparation(facts)
 
 
 def read_rows(path: Path, reader: Reader) -> Iterator[Block]:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from dec.base.download import sha256_of
+from dec.base.errors import DecError
+from dec.base.progress import bar, say
 from dec.data import leveldb
-from dec.data.download import sha256_of
 from dec.data.inputs import Preparation
-from dec.errors import DecError
-from dec.progress import bar, say
 
 MAX_CLASSES = 1000  # more are no classes but, say, a column of measurements
 

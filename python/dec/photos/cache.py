@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dec.errors import DecError
+from dec.base.errors import DecError
+from dec.base.files import printable
+from dec.base.progress import say
 from dec.photos.check import Checked
-from dec.photos.files import printable
-from dec.progress import say
 
 _SCHEMA = """
 create table if not exists file (

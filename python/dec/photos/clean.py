@@ -7,14 +7,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from dec.errors import DecError
-from dec.photos import duplicates, files, listing, parallel
+from dec.base import files, parallel
+from dec.base.errors import DecError
+from dec.base.files import printable
+from dec.base.progress import bar, say
+from dec.photos import duplicates, listing
 from dec.photos.cache import Cache, Row, full_disk_is_an_error
 from dec.photos.check import VERSION, Checked, check
-from dec.photos.files import printable
 from dec.photos.load import MAX_PIXELS
 from dec.photos.reasons import REASONS
-from dec.progress import bar, say
 
 NEAR = 4  # of 64 bits; real photos that share no more are the same, see docs/photos.md
 _MOVES_AT_ONCE = 200

@@ -15,11 +15,12 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from dec.errors import DecError
-from dec.photos import files, kinds, listing, manifest, pace, web
-from dec.photos.files import printable
+from dec.base import files, pace, web
+from dec.base.errors import DecError
+from dec.base.files import printable
+from dec.base.progress import bar, say
+from dec.photos import kinds, listing, manifest
 from dec.photos.manifest import Manifest, Row
-from dec.progress import bar, say
 
 MAX_BYTES = 64 << 20  # a photo
 # Pauses for a host that cannot be reached, which double up to LONGEST_WAIT: this many

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from dec.errors import DecError
-from dec.photos import files, manifest
-from dec.photos.files import printable
+from dec.base import files
+from dec.base.errors import DecError
+from dec.base.files import printable
+from dec.photos import manifest
 
 LONGEST_ID = 200  # bytes; a file name may have 255, with its suffix
 _LONGEST_LINE = 1 << 16

@@ -13,9 +13,9 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
-from dec.errors import DecError
+from dec.base.errors import DecError
+from dec.base.files import printable
 from dec.photos import kinds
-from dec.photos.files import printable
 from dec.photos.kinds import Kind
 
 MAX_PIXELS = 100_000_000  # 300 MB as RGB

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from dec.errors import DecError
-from dec.photos.files import ANY_BYTES, csv_line, printable, read_csv, write_csv
+from dec.base.errors import DecError
+from dec.base.files import ANY_BYTES, csv_line, printable, read_csv, write_csv
 
 FETCHED = "fetched"
 FAILED = "failed"  # may work the next time, which tries it again

@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from dec.errors import DecError
-from dec.photos import files, kinds, parallel
-from dec.photos.files import printable
+from dec.base import files, parallel
+from dec.base.errors import DecError
+from dec.base.files import printable
+from dec.base.progress import bar, say
+from dec.photos import kinds
 from dec.photos.load import MAX_PIXELS, BadPhoto, load_rgb, opened, photo_size
 from dec.photos.stats import size_or_bad
-from dec.progress import bar, say
 
 _WORK = ".dec-resize"
 _NAMED = 10  # skipped photos that are named on the terminal

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy.spatial import cKDTree
 
-from dec.errors import DecError
-from dec.photos import files, parallel
-from dec.photos.files import printable
+from dec.base import files, parallel
+from dec.base.errors import DecError
+from dec.base.files import printable
+from dec.base.progress import bar, say
 from dec.photos.load import MAX_PIXELS, BadPhoto, photo_size
-from dec.progress import bar, say
 
 TOLERANCE = 10  # pixels
 _BARS = 20  # resolutions in the picture

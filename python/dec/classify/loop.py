@@ -1,0 +1,309 @@
+"""`dec loop`: from clusters to labels, a review at a time.
+
+The folder of a loop holds
+
+    loop.json      the photos' folder and the clusters
+    clusters.csv   cluster, photos, class: the user names clusters (empty: left out)
+    review.csv     file, guess, probability, class: the user says what photos are
+                   (empty: not looked at; "-": rejected, belongs to no class)
+    answers.csv    file, class: what the reviews so far said
+    labels.csv     file, class, probability, …: the last net's guess for every photo
+    round-01, …    a data set and a run of dec finetune each
+"""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from dec.base import files
+from dec.base.atomic import write_text_atomic
+from dec.base.errors import DecError
+from dec.base.files import printable
+from dec.base.progress import say
+from dec.classify.clusters import named_by_majority, read_clusters
+from dec.classify.evaluate import interval
+from dec.classify.experiment import Experiment
+from dec.classify.new_photos import classify
+from dec.classify.train import finetune
+from dec.data.labelled.dataset import build_labelled, find_photos
+from dec.engine.runs import Run
+from dec.page.plotting import BLUE, GREY, GRID, plot
+
+REJECTED = "-"
+_CLEAR = 0.7  # of a cluster's photos are of one class: a user would name it
+_CLUSTERS = ("cluster", "photos", "class")
+_REVIEW = ("file", "guess", "probability", "class")
+
+
+def start(folder: Path, clusters: Path, root: Path) -> None:
+    """Begins a loop in `root`: writes the table of clusters for the user to name.
+
+    Raises DecError where there is a loop already, so that no answer is lost.
+    """
+    if (root / "loop.json").exists():
+        raise DecError(f"{root}: there is a loop already; `dec loop next` goes on")
+    found = read_clusters(clusters)
+    there = set(files.walk(folder))
+    missing = sorted(set(found) - there)
+    if missing:
+        raise DecError(
+            f"{clusters}: {len(missing):,} of its photos are not in {folder}, such as "
+            f"{printable(missing[0])}"
+        )
+    root.mkdir(parents=True, exist_ok=True)
+    (root / files.MARKER).touch()
+    sizes: dict[str, int] = {}
+    for name, cluster in found.items():
+        sizes[cluster] = sizes.get(cluster, 0) + 1
+        link = root / "clusters" / cluster / name.replace("/", "_")
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.is_symlink():
+            link.symlink_to((folder / name).resolve())
+    # Numbers in their order, names in theirs.
+    order = sorted(sizes, key=lambda c: (len(c) if c.isdigit() else 0, c))
+    rows = [(c, sizes[c], "") for c in order]
+    files.write_csv(root / "clusters.csv", [_CLUSTERS, *rows])
+    facts = {"folder": str(folder.resolve()), "clusters": str(clusters.resolve())}
+    write_text_atomic(root / "loop.json", json.dumps(facts, indent=1) + "\n")
+    say(
+        f"Look at the folders in {root / 'clusters'} and write the class of each "
+        f"cluster into {root / 'clusters.csv'} (none for one that is mixed). Then: "
+        f"dec loop next --run {root}"
+    )
+
+
+def go_on(
+    root: Path, experiment: str, review: int, seed: int, device: str = "cpu"
+) -> None:
+    """One round: takes the answers, trains on what has a class, labels every photo.
+
+    The least certain photos are listed in review.csv for the next round. Raises
+    DecError for answers that cannot be understood, and too few of them.
+    """
+    folder, clusters = _facts(root)
+    answers = _answers(root, set(clusters))
+    labels = _labels(root, clusters, answers)
+    number = 1 + max((_number(p) for p in root.glob("round-*/done")), default=0)
+    at = root / f"round-{number:02}"
+    tuner = Experiment.find(experiment)
+    options = replace(tuner.options(), seed=seed)
+    out = at / "data-{}x{}".format(*options.size)
+    data = build_labelled(folder, out, options, dict(sorted(labels.items())))
+    finetune(tuner, Run(at / "run"), data, device=device, seed=seed)
+    _label_all(root, at, folder)
+    listed = _least_certain(root, folder, set(answers), review)
+    # In this order: a kill in between loses no answer.
+    _archive_answers(root, answers)
+    files.write_csv(root / "review.csv", [_REVIEW, *listed])
+    (at / "done").touch()
+    say(
+        f"Round {number} is done: {len(labels):,} photos had a class, all are labelled "
+        f"in {root / 'labels.csv'}. The {len(listed)} least certain are in "
+        f"{root / 'review.csv'}: write the class of each ({REJECTED} for none). Then "
+        "the same command again."
+    )
+
+
+def _facts(root: Path) -> tuple[Path, dict[str, str]]:
+    try:
+        facts = json.loads((root / "loop.json").read_text(encoding="utf-8"))
+    except OSError:
+        raise DecError(
+            f"{root}: there is no loop; `dec loop start` begins one"
+        ) from None
+    return Path(facts["folder"]), read_clusters(Path(facts["clusters"]))
+
+
+def _number(path: Path) -> int:
+    return int(path.parent.name.split("-")[1])
+
+
+def _rows(path: Path, header: tuple[str, ...]) -> list[list[str]]:
+    rows = [row for row in files.read_csv(path) if row]
+    if not rows or tuple(rows[0]) != header:
+        raise DecError(f"{path}:1: the first line must be {','.join(header)}")
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(header):
+            raise DecError(f"{path}:{number}: {len(row)} columns, not {len(header)}")
+    return rows[1:]
+
+
+def _answers(root: Path, known: set[str]) -> dict[str, str]:
+    """What all reviews said, the last one too: a class, or REJECTED."""
+    found = {}
+    old, new = root / "answers.csv", root / "review.csv"
+    if old.exists():
+        found.update(_rows(old, ("file", "class")))
+    if new.exists():
+        rows = _rows(new, _REVIEW)
+        for number, (name, _, _, label) in enumerate(rows, 2):
+            if name not in known:
+                raise DecError(f"{new}:{number}: {printable(name)} is not in the loop")
+            if label.strip():
+                found[name] = label.strip()
+    return found
+
+
+def _archive_answers(root: Path, answers: dict[str, str]) -> None:
+    files.write_csv(root / "answers.csv", [("file", "class"), *sorted(answers.items())])
+
+
+def _labels(root: Path, clusters: dict[str, str], answers: dict) -> dict[str, str]:
+    """The class of every photo that has one: by a review, or else by its cluster."""
+    table = root / "clusters.csv"
+    named = {c: label.strip() for c, _, label in _rows(table, _CLUSTERS)}
+    labels = {n: named.get(c, "") for n, c in clusters.items()} | answers
+    labels = {n: c for n, c in labels.items() if c and c != REJECTED}
+    bad = next((c for c in labels.values() if "/" in c or c.startswith(".")), None)
+    if bad:
+        raise DecError(f'{root}: "{bad}" cannot be a class: it has to name a folder')
+    if len(set(labels.values())) < 2:
+        raise DecError(
+            f"{table}: name clusters of at least two classes (the column class)"
+        )
+    return labels
+
+
+def _label_all(root: Path, at: Path, folder: Path) -> None:
+    out = at / "labels.csv"
+    classify(at / "run", [folder], out)
+    shutil.copyfile(out, root / "labels.csv")
+
+
+def _least_certain(root: Path, folder: Path, seen: set[str], count: int) -> list:
+    """Rows for a review: photos that nobody has looked at, the least certain first."""
+    rows = list(files.read_csv(root / "labels.csv"))[1:]
+    rows = [(str(Path(r[0]).relative_to(folder)), r[1], r[2]) for r in rows if r[1]]
+    left = [(n, label, p, "") for n, label, p in rows if n not in seen]
+    return sorted(left, key=lambda row: (float(row[2]), row[0]))[:count]
+
+
+def simulate(
+    folder: Path,
+    clusters: Path,
+    root: Path,
+    experiment: str,
+    *,
+    rounds: int = 5,
+    review: int = 40,
+    seed: int = 1,
+    device: str = "cpu",
+    changes: str = "",
+) -> list[dict]:
+    """The loop with the true class folders as the reviewer, and what it comes to.
+
+    Test photos (a tenth, by seed) are reviewed by nobody. "loop": clusters are named
+    by what most of their photos are, but for mixed ones, in which fewer than 70% are
+    of one class: their photos are left out until they are reviewed. Then, round by
+    round, the `review` least certain photos get their true class. "random": as many
+    photos, picked at random, have their true class, and no others have one. Both train
+    from random weights each time.
+
+    Writes root/curve.csv and root/curve.png; returns the rows of the curve.
+    """
+    truth = find_photos(folder)
+    found = read_clusters(clusters)
+    named = named_by_majority(found, truth, _CLEAR)
+    by_cluster = {n: named[c] for n, c in found.items() if n in truth and c in named}
+    right = sum(truth[n] == label for n, label in by_cluster.items())
+    say(
+        f"{len(named)} of {len(set(found.values()))} clusters are clear enough to have "
+        f"a name: {len(by_cluster):,} photos, {right / len(by_cluster):.1%} rightly"
+    )
+    tuner = Experiment.find(experiment)
+    root.mkdir(parents=True, exist_ok=True)
+    (root / files.MARKER).touch()
+    rng = np.random.default_rng(seed)
+    shuffled = [sorted(truth)[i] for i in rng.permutation(len(truth))]
+    curve: list[dict] = []
+    pool = None  # photos that may be reviewed: not those of test
+    seen: list[str] = []
+    for number in range(rounds + 1):
+        labels = by_cluster | {n: truth[n] for n in seen}
+        at = root / f"loop-{number:02}"
+        metrics = _trained(tuner, folder, at, labels, seed, device, changes)
+        if pool is None:
+            test = _test_photos(at)
+            pool = [n for n in shuffled if n not in test]
+        curve.append(_point("loop", len(seen), metrics))
+        chosen = pool[: len(seen)]
+        if chosen:
+            at = root / f"random-{number:02}"
+            labels = {n: truth[n] for n in chosen}
+            metrics = _trained(tuner, folder, at, labels, seed, device, changes)
+            curve.append(_point("random", len(chosen), metrics))
+        _write_curve(root, curve)
+        if number < rounds:
+            at = root / f"loop-{number:02}"
+            classify(at / "run", [folder], at / "labels.csv")
+            listed = _ranked(at / "labels.csv", folder, set(seen), set(pool))
+            seen += listed[:review]
+    return curve
+
+
+def _trained(tuner, folder, at, labels, seed, device, changes) -> dict:
+    at.mkdir(parents=True, exist_ok=True)
+    table = at / "given.csv"
+    files.write_csv(table, [("file", "class"), *sorted(labels.items())])
+    options = replace(tuner.options(), seed=seed, labels=table)
+    out = at / "data-{}x{}".format(*options.size)
+    data = build_labelled(folder, out, options)
+    run = Run(at / "run")
+    return finetune(tuner, run, data, device=device, seed=seed, changes=changes)
+
+
+def _test_photos(at: Path) -> set[str]:
+    rows = files.read_csv(at / "run" / "predictions.csv")
+    return {row[1] for row in rows if row[0] == "test"}
+
+
+def _ranked(path: Path, folder: Path, seen: set[str], pool: set[str]) -> list[str]:
+    rows = [row for row in list(files.read_csv(path))[1:] if row[1]]
+    rows.sort(key=lambda row: (float(row[2]), row[0]))
+    names = [str(Path(row[0]).relative_to(folder)) for row in rows]
+    return [name for name in names if name in pool and name not in seen]
+
+
+def _point(way: str, reviewed: int, metrics: dict) -> dict:
+    test = metrics["test"]
+    low, high = interval(test["right"], test["n"])
+    return {
+        "way": way,
+        "reviewed": reviewed,
+        "photos": sum(metrics["counts"]["train"]),
+        "accuracy": test["accuracy"],
+        "low": low,
+        "high": high,
+    }
+
+
+def _write_curve(root: Path, curve: list[dict]) -> None:
+    header = tuple(curve[0])
+    rows = [tuple(point.values()) for point in curve]
+    files.write_csv(root / "curve.csv", [header, *rows])
+    figure, axes = plot(6.4, 4.0, "Accuracy by photos reviewed")
+    names = {
+        "loop": ("clusters, then the least certain", BLUE),
+        "random": ("photos picked at random", GREY),
+    }
+    for way, (label, color) in names.items():
+        points = [p for p in curve if p["way"] == way]
+        if points:
+            x, y = [p["reviewed"] for p in points], [p["accuracy"] for p in points]
+            error = [
+                [p["accuracy"] - p["low"] for p in points],
+                [p["high"] - p["accuracy"] for p in points],
+            ]
+            axes.errorbar(x, y, error, color=color, label=label, marker="o", capsize=3)
+    axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+    axes.set_xlabel("photos that the reviewer has looked at")
+    axes.set_ylabel("test photos right (95% interval)")
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.legend(frameon=False, loc="lower right")
+    figure.savefig(root / "curve.png", dpi=120)
+    last = curve[-1]
+    way = f"{last['way']}, {last['reviewed']:,} reviewed"
+    say(f"{way}: {last['accuracy']:.1%} of the test photos right")

@@ -1,0 +1,236 @@
+"""`dec classify`: the classes of photos of any size and kind, by a finished run."""
+
+import csv
+import io
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from dec.base import files
+from dec.base.atomic import write_text_atomic
+from dec.base.errors import DecError
+from dec.base.files import ANY_BYTES, csv_line, printable
+from dec.base.progress import bar, say
+from dec.classify.evaluate import GUESSES, guesses
+from dec.classify.predict import Classifier, read_input
+from dec.data.labelled.prepare import encode
+from dec.engine import caffe_process
+from dec.engine.runs import digest
+from dec.photos.load import BadPhoto
+
+HEADER = ("file", "class", *GUESSES, "problem")
+_NAMED = 10  # photos that cannot be read and are named
+
+
+def classify(
+    folder: Path,
+    sources: list[Path],
+    out: Path | None = None,
+    *,
+    move: Path | None = None,
+    link: Path | None = None,
+    device: str = "cpu",
+) -> None:
+    """Writes class, probability and second guess of every photo.
+
+    folder: of a run of dec finetune. sources: photos, and folders of them. out: a CSV
+    file; a second call goes on behind its last line. Without one the answers are
+    printed as a table. move, link: a folder in which every photo is moved or linked
+    into a folder of its class; the CSV file is in it then (classes.csv), unless `out`
+    names another. No file is overwritten.
+
+    Raises DecError for a folder without a finished run, sources that are not there,
+    or a CSV file of another run.
+    """
+    read_input(folder)
+    if move and link:
+        raise DecError("either --move or --link")
+    target = move or link
+    if target and out is None:
+        out = target / "classes.csv"
+    photos = list(_photos(sources, target))
+    if out is None:
+        caffe_process.run(
+            lambda: _print(answers(folder, photos, device)), folder / "classify.log"
+        )
+        return
+    done = _claim(folder, out, photos)
+    left = [photo for photo in photos if str(photo) not in done]
+    if done:
+        say(f"{printable(out)}: goes on behind {len(done):,} photos")
+    if left:
+        caffe_process.run(
+            lambda: _append(out, answers(folder, left, device), len(left)),
+            folder / "classify.log",
+        )
+    if target:
+        _place(out, target, sources, bool(move))
+    say(f"classes: {printable(out)}")
+
+
+def answers(
+    folder: Path, photos: Iterable[Path], device: str = "cpu"
+) -> Iterator[tuple[Path, tuple[str, str, str, str] | BadPhoto]]:
+    """For every photo its guesses, or why it cannot be read. In Caffe's process."""
+    classifier = Classifier(folder, device)
+    batch: list[tuple[Path, object]] = []
+
+    def answered():
+        rows = [row for _, row in batch if not isinstance(row, BadPhoto)]
+        proba = classifier.proba(rows)
+        for photo, row in batch:
+            bad = isinstance(row, BadPhoto)
+            yield photo, row if bad else guesses(next(proba), classifier.classes)
+
+    for photo in photos:
+        try:
+            row = classifier.preparation.row(encode(photo, classifier.preparation.size))
+        except BadPhoto as error:
+            row = error
+        batch.append((photo, row))
+        if len(batch) == classifier.batch:
+            yield from answered()
+            batch.clear()
+    yield from answered()
+
+
+def _photos(sources: list[Path], target: Path | None) -> Iterator[Path]:
+    """All files, those of folders in a fixed order; not those in `target`."""
+    own = os.path.realpath(target) if target else None
+    for source in sources:
+        if not source.is_dir():
+            if not os.path.lexists(source):
+                raise DecError(f"{printable(source)}: there is no such file")
+            yield source
+            continue
+        for name in files.walk(source):
+            path = source / name
+            if own and os.path.commonpath([own, os.path.realpath(path.parent)]) == own:
+                continue
+            yield path
+
+
+def _print(answered: Iterable[tuple]) -> None:
+    for photo, answer in answered:
+        if isinstance(answer, BadPhoto):
+            say(str(answer))
+            continue
+        first, p, second, q = answer
+        sys.stdout.write(
+            f"{printable(photo)}: {printable(first)} {float(p):.1%} "
+            f"(then {printable(second)} {float(q):.1%})\n"
+        )
+    sys.stdout.flush()
+
+
+def _claim(folder: Path, out: Path, photos: list[Path]) -> set[str]:
+    """Makes `out` this run's CSV file; returns the files that are in it already."""
+    key = digest(folder / "final.caffemodel", folder / "input.json")
+    note = out.with_name(f".{out.name}.run")
+    if not out.exists():
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DecError(f"{out.parent}: {error.strerror}") from None
+        write_text_atomic(note, key + "\n")
+        files.write_csv(out, [HEADER])
+        return set()
+    try:
+        same = note.read_text().strip() == key
+    except OSError:
+        same = False
+    if not same:
+        raise DecError(
+            f"{printable(out)}: is there and is not from these weights; it was not "
+            "touched. Name another file with --out, or remove it."
+        )
+    return {row[0] for row in _whole_rows(out)}
+
+
+def _whole_rows(out: Path) -> list[list[str]]:
+    """The rows of the CSV file, after cutting off a last one that a kill cut short."""
+    try:
+        with open(out, "r+b") as file:
+            content = file.read()
+            whole = content[: content.rfind(b"\n") + 1]
+            if len(whole) < len(content):
+                file.truncate(len(whole))
+    except OSError as error:
+        raise DecError(f"{printable(out)}: cannot be read: {error.strerror}") from None
+    text = io.StringIO(whole.decode(**ANY_BYTES), newline="")
+    return [row for row in csv.reader(text) if len(row) == len(HEADER)][1:]
+
+
+def _append(out: Path, answered: Iterable[tuple], total: int) -> None:
+    bad = 0
+    try:
+        with (
+            open(out, "a", newline="", **ANY_BYTES) as file,
+            bar(total, "classify", " photos") as shown,
+        ):
+            for photo, answer in answered:
+                if isinstance(answer, BadPhoto):
+                    bad += 1
+                    if bad <= _NAMED:
+                        say(str(answer))
+                    row = ("", "", "", "", f"{answer.reason}: {answer.detail}")
+                else:
+                    row = (*answer, "")
+                file.write(csv_line((photo, *row)))
+                shown.update()
+    except OSError as error:
+        raise DecError(
+            f"{printable(out)}: cannot be written: {error.strerror}"
+        ) from None
+    if bad:
+        say(f"{bad:,} files that cannot be read as photos (column `problem`)")
+
+
+def _place(out: Path, target: Path, sources: list[Path], move: bool) -> None:
+    """Moves or links every photo of the CSV file into target/<class>/."""
+    counts: dict[str, int] = {}
+    for name, label, *_ in _whole_rows(out):
+        photo = Path(name)
+        if not label or not os.path.lexists(photo):
+            continue  # no photo, or moved by an earlier call
+        to = target / label / _inside(photo, sources)
+        try:
+            if _put(photo, to, move):
+                counts[label] = counts.get(label, 0) + 1
+        except OSError as error:
+            words = f"cannot be put to {printable(to)}: {error.strerror}"
+            raise DecError(f"{printable(photo)}: {words}") from None
+    for label, count in sorted(counts.items()):
+        did = "moved to" if move else "linked in"
+        say(f"{count:,} photos {did} {printable(target / label)}")
+
+
+def _inside(photo: Path, sources: list[Path]) -> Path:
+    """The photo's name below the folder that it was found in."""
+    for source in sources:
+        if source.is_dir() and photo.is_relative_to(source):
+            return photo.relative_to(source)
+    return Path(photo.name)
+
+
+def _put(photo: Path, to: Path, move: bool) -> bool:
+    """True if done now; False if it was there. Another file is never overwritten."""
+    number, wanted = 1, to
+    to.parent.mkdir(parents=True, exist_ok=True)
+    while os.path.lexists(to):
+        if os.path.exists(to) and os.path.samefile(photo, to):
+            return False
+        number += 1
+        to = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
+    if not move:
+        to.symlink_to(photo.resolve())
+        return True
+    try:
+        os.link(photo, to, follow_symlinks=False)
+        photo.unlink()
+    except OSError:
+        # Another file system, or one without hard links.
+        shutil.move(photo, to)
+    return True

@@ -1,0 +1,120 @@
+"""Classes of photos by a run's deploy net."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from dec.base.atomic import write_text_atomic
+from dec.base.errors import DecError
+from dec.data.labelled.prepare import Preparation, read_mean
+from dec.engine import prototxt
+
+NEEDED = ("deploy.prototxt", "final.caffemodel", "input.json")
+
+
+def write_input(folder: Path, preparation: Preparation, classes: list[str]) -> None:
+    """Keeps in a run's folder what new photos need: input.json."""
+    mean = preparation.mean
+    facts = {
+        "kind": "labelled-photos",
+        "classes": classes,
+        "size": list(preparation.size),
+        "crop": preparation.crop,
+        "mean_bgr": mean.ravel().tolist() if mean.size <= 3 else None,
+        "scale": preparation.scale,
+    }
+    write_text_atomic(folder / "input.json", json.dumps(facts, indent=1) + "\n")
+
+
+class Classifier:
+    """The net of a finished run.
+
+    classes: their names by number. preparation: of photos. Use it in a process that
+    may be ended by Caffe (dec.engine.caffe_process).
+    """
+
+    def __init__(self, folder: Path, device: str = "cpu"):
+        self.folder = Path(folder)
+        self.classes, self.preparation = read_input(self.folder)
+        self.net = self._net(device)
+        blob = self.net.blobs[self.net.inputs[0]]
+        # Always as many, the last ones filled up: so a photo's numbers are the same
+        # bits whatever other photos come with it.
+        self.batch = blob.data.shape[0]
+
+    def _net(self, device: str):
+        import caffe
+
+        if device == "gpu":
+            caffe.set_mode_gpu()
+        return caffe.Net(
+            str(self.folder / "deploy.prototxt"),
+            caffe.TEST,
+            weights=str(self.folder / "final.caffemodel"),
+        )
+
+    def proba(self, rows: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """For every prepared photo the probability of each class."""
+        block: list[np.ndarray] = []
+        for row in rows:
+            block.append(row)
+            if len(block) == self.batch:
+                yield from self._forward(block)
+                block = []
+        if block:
+            yield from self._forward(block)
+
+    def _forward(self, block: list[np.ndarray]) -> np.ndarray:
+        blob = self.net.blobs[self.net.inputs[0]]
+        blob.data[...] = 0
+        blob.data[: len(block)] = block
+        out = self.net.forward()[self.net.outputs[0]]
+        return out[: len(block)].reshape(len(block), -1).copy()
+
+
+def read_input(folder: Path) -> tuple[list[str], Preparation]:
+    """The class names and the preparation of a finished run, which is checked."""
+    missing = [name for name in NEEDED if not (folder / name).exists()]
+    if missing:
+        raise DecError(
+            f"{folder}: there is no finished run of dec finetune here (no {missing[0]})"
+        )
+    try:
+        facts = json.loads((folder / "input.json").read_text(encoding="utf-8"))
+        if facts.get("kind") != "labelled-photos":
+            raise DecError(
+                f"{folder}: is no run of dec finetune; `dec assign` is for runs of DEC"
+            )
+        if facts["mean_bgr"] is None:
+            mean = read_mean(folder / "mean.binaryproto")
+        else:
+            mean = np.array(facts["mean_bgr"], np.float32).reshape(-1, 1, 1)
+        preparation = Preparation(
+            tuple(facts["size"]), facts["crop"], mean, facts["scale"]
+        ).checked("input.json")
+        classes = facts["classes"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DecError(f"{folder / 'input.json'}: cannot be read: {error}") from None
+    outputs = _outputs(folder / "deploy.prototxt")
+    if outputs != len(classes):
+        raise DecError(
+            f"{folder / 'deploy.prototxt'}: {outputs} outputs for {len(classes)} "
+            f"classes ({', '.join(classes)} in input.json)"
+        )
+    return classes, preparation
+
+
+def _outputs(deploy: Path) -> int:
+    """How many numbers a photo the deploy net gives."""
+    net = prototxt.read_net(deploy)
+    sized = [
+        param.num_output
+        for layer in net.layer
+        for param in (layer.inner_product_param, layer.convolution_param)
+        if param.num_output
+    ]
+    if not sized:
+        raise DecError(f"{deploy}: there is no layer with outputs in it")
+    return sized[-1]

@@ -1,0 +1,131 @@
+"""What STL-10 and folders of photos share: images in a frame, HOG and colours as rows.
+
+A row is (HOG - 0.2) x 10, then (Cr and Cb of the colour map - 128) / 10, as
+`features.extract` has it. The work on many images is joblib's, so it may be spread
+over machines by another of its back ends (docs/scale.md).
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+from PIL import Image, ImageOps
+
+from dec.base.errors import DecError
+from dec.base.parallel import FromHere
+from features import extract
+
+CELL, CELL_NUMBERS = 8, 13  # HOG's: pixels, numbers
+SMALLEST = 3 * CELL  # pixels, of both sides of an image that has a HOG
+FITS = ("crop", "pad", "stretch")
+_ROUND = 8  # tasks a job
+
+
+class Frame(NamedTuple):
+    """How images of any size become rows of one width.
+
+    size: (width, height) in pixels. colours: (rows, columns) of the colour map.
+    fit: what is done where the image has another shape than the frame: "crop" fills
+    the frame and cuts off what stands out, on both sides alike; "pad" shows all of
+    it, on a ground of its mean colour; "stretch" squeezes it.
+    """
+
+    size: tuple[int, int]
+    colours: tuple[int, int]
+    fit: str = "crop"
+
+    @classmethod
+    def checked(
+        cls, size: Iterable[int], colours: Iterable[int], fit: str = "crop"
+    ) -> "Frame":
+        """Raises DecError for what cannot be one."""
+        frame = cls(tuple(map(int, size)), tuple(map(int, colours)), fit)
+        if len(frame.size) != 2 or min(frame.size) < SMALLEST:
+            raise DecError(
+                f"size {'x'.join(map(str, frame.size))}: HOG needs three cells of "
+                f"{CELL} pixels, so {SMALLEST}x{SMALLEST} or more"
+            )
+        if len(frame.colours) != 2 or min(frame.colours) < 1:
+            raise DecError(
+                f"colour map {'x'.join(map(str, frame.colours))}: it has two sides, "
+                "rows and columns, of 1 or more"
+            )
+        if fit not in FITS:
+            raise DecError(f"fit {fit}: none of {', '.join(FITS)}")
+        return frame
+
+    @classmethod
+    def of(cls, facts: dict) -> "Frame":
+        """The frame whose `facts()` these are."""
+        return cls.checked(facts["size"], facts["colours"], facts["fit"])
+
+    def facts(self) -> dict:
+        """The frame as it is kept in dec.json."""
+        return {
+            "size": list(self.size),
+            "colours": list(self.colours),
+            "fit": self.fit,
+        }
+
+    @property
+    def width(self) -> int:
+        """How many numbers a row has."""
+        columns, rows = (side // CELL - 2 for side in self.size)
+        return rows * columns * CELL_NUMBERS + 2 * self.colours[0] * self.colours[1]
+
+    def rows(self, images: np.ndarray) -> np.ndarray:
+        """n x height x width x 3 (uint8) as float32, n x self.width, by one thread."""
+        return extract(images, self.colours, threads=1)
+
+    def place(self, image: Image.Image) -> np.ndarray:
+        """An RGB image in the frame: height x width x 3, uint8.
+
+        By a Lanczos filter; an image of the frame's own size comes out as it is.
+        """
+        if self.fit == "crop":
+            image = ImageOps.fit(image, self.size, Image.Resampling.LANCZOS)
+        elif self.fit == "pad":
+            mean = np.asarray(image).reshape(-1, 3).mean(axis=0)
+            ground = tuple(int(value) for value in np.rint(mean))
+            image = ImageOps.pad(
+                image, self.size, Image.Resampling.LANCZOS, color=ground
+            )
+        else:
+            image = image.resize(self.size, Image.Resampling.LANCZOS)
+        return np.asarray(image)
+
+
+def ordered(function: Callable, tasks: Iterable, jobs: int | None = None) -> Iterator:
+    """Yields function(task) of every task, in their order, done by joblib.
+
+    jobs: processes (None: as many as joblib's back end has; 1: all in this process).
+    Round by round, each of a few tasks a job, so that no more results than a round's
+    wait in memory however slowly they are taken. Raises DecError when a process dies.
+    """
+    tasks, work = iter(tasks), FromHere(function)
+    size = _ROUND * effective_n_jobs(jobs or -1)
+    try:
+        with Parallel(jobs or -1, batch_size=1, return_as="generator") as pool:
+            while some := list(itertools.islice(tasks, size)):
+                yield from pool(delayed(work)(task) for task in some)
+    except TerminatedWorkerError as error:
+        raise DecError(
+            "A worker process has died, most likely for want of memory: try one job. "
+            "What has been done is kept."
+        ) from error
+
+
+def split(n: int) -> int:
+    """How many of n rows, the first ones, are for training: four fifths.
+
+    Raises DecError where there are not two rows.
+    """
+    if n < 2:
+        raise DecError(
+            f"{n} usable image{'' if n == 1 else 's'}: two or more are needed, one to "
+            "train and one to test"
+        )
+    return max(1, n * 4 // 5)

@@ -1,0 +1,1 @@
+"""Photos in class folders as train, val and test."""

@@ -1,0 +1,1 @@
+"""Texts as data sets: folders, 20 Newsgroups, Reuters."""

@@ -1,0 +1,93 @@
+"""Runs work that uses Caffe in a child process.
+
+A failed check in Caffe ends its process. In a child that is an error like any
+other: the parent finds Caffe's words in the log and tells the user.
+"""
+
+import ctypes
+import os
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from dec.base import progress
+from dec.base.errors import DecError
+
+_FATAL = re.compile(r"^F\d{4,8} [\d:.]+ +\d+ (\S+:\d+)\] (.*)", re.MULTILINE)
+_PR_SET_PDEATHSIG = 1
+
+
+def run(work: Callable[[], None], log: Path) -> None:
+    """Does the work in a child whose standard error goes to the log file.
+
+    Raises DecError with what failed: the work's own DecError, Caffe's fatal
+    check, or the signal that ended the child. KeyboardInterrupt passes.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    start = log.stat().st_size if log.exists() else 0
+    sys.stdout.flush()
+    sys.stderr.flush()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        os._exit(_child(work, log, writer))
+    os.close(writer)
+    status = _wait(child)
+    message = os.fdopen(reader).read()
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGINT:
+        raise KeyboardInterrupt
+    if status != 0:
+        raise DecError(message or _what_failed(status, log, start))
+
+
+def _child(work: Callable[[], None], log: Path, writer: int) -> int:
+    # Nobody would stop the child of a parent that was killed.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    progress.keep_stream()
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(descriptor, 2)
+    try:
+        import caffe
+
+        caffe.init_log()
+        work()
+    except DecError as error:
+        os.write(writer, str(error).encode())
+        return 1
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    except BaseException:
+        os.write(2, traceback.format_exc().encode())
+        return 1
+    return 0
+
+
+def _wait(child: int) -> int:
+    while True:
+        try:
+            return os.waitpid(child, 0)[1]
+        except KeyboardInterrupt:
+            # The terminal sent it to the child too, which ends by itself.
+            continue
+
+
+def _what_failed(status: int, log: Path, start: int) -> str:
+    with open(log, "rb") as file:
+        file.seek(start)
+        text = file.read().decode(errors="replace")
+    fatal = list(_FATAL.finditer(text))
+    if fatal:
+        words = text[fatal[-1].start(2) :].split("*** Check failure")[0].strip()
+        return f"Caffe stopped: {words}\n({fatal[-1][1]}; the whole log is {log})"
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        hint = " (out of memory?)" if number == signal.SIGKILL else ""
+        name = signal.Signals(number).name
+        return f"the work was ended by {name}{hint}; the log is {log}"
+    last = text.strip().splitlines()[-1:] or ["no message"]
+    return f"internal error: {last[0]}; please report it with the log, {log}"

@@ -1,0 +1,88 @@
+"""The folder of a run: what was run, what came out, what is up to date."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from dec.base.atomic import write_text_atomic
+from dec.base.errors import DecError
+
+
+class Run:
+    """One folder below runs/.
+
+    `stages.json` holds for every finished stage the digest of all that went
+    into it; a stage whose digest is still the same need not run again.
+    """
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+        self.log = self.path / "log.txt"
+        self.prototxt = self.path / "prototxt"
+        self.metrics = self.path / "metrics.json"
+        self.assignments = self.path / "assignments.csv"
+        self.picture = self.path / "clusters.png"
+        try:
+            self.prototxt.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DecError(f"{self.path}: cannot be made: {error.strerror}") from None
+
+    def finished(self, stage: str, digest: str) -> dict | None:
+        """The record of a stage that finished with these inputs, or None."""
+        record = self._stages().get(stage)
+        if record is None or record["digest"] != digest or "files" not in record:
+            return None
+        made = (self.path / name for name in record["files"])
+        return record if all(path.exists() for path in made) else None
+
+    def begin(self, stage: str, digest: str) -> float | None:
+        """Records that a stage was begun.
+
+        Returns the seconds that it had up to its last snapshot if it had been begun
+        with these very inputs; only then are the snapshots in the folder its own.
+        """
+        record = self._stages().get(stage, {})
+        if record.get("digest") == digest:
+            return record.get("seconds", 0.0)
+        self.reached(stage, digest, 0.0)
+        return None
+
+    def reached(self, stage: str, digest: str, seconds: float) -> None:
+        """Records the seconds of a stage that goes on."""
+        self._record(stage, {"digest": digest, "seconds": seconds})
+
+    def finish(self, stage: str, digest: str, files: list[str], **facts) -> dict:
+        """Records a finished stage, its files (names in this folder) and facts."""
+        return self._record(stage, {"digest": digest, "files": files, **facts})
+
+    def _record(self, stage: str, record: dict) -> dict:
+        text = json.dumps(self._stages() | {stage: record}, indent=1)
+        write_text_atomic(self.path / "stages.json", text + "\n")
+        return record
+
+    def _stages(self) -> dict:
+        try:
+            return json.loads((self.path / "stages.json").read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return {}
+
+
+def read_metrics(folder: Path) -> dict:
+    """metrics.json of a finished run; DecError where there is none."""
+    file = folder / "metrics.json"
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise DecError(f"{folder}: there is no finished run here") from None
+    except (OSError, ValueError) as error:
+        raise DecError(f"{file}: cannot be read: {error}") from None
+
+
+def digest(*parts: str | bytes | Path) -> str:
+    """One digest of texts and of files' contents (Path)."""
+    whole = hashlib.sha256()
+    for part in parts:
+        content = part.read_bytes() if isinstance(part, Path) else part
+        content = content.encode() if isinstance(content, str) else content
+        whole.update(hashlib.sha256(content).digest())
+    return whole.hexdigest()

@@ -1,0 +1,105 @@
+"""Runs that are killed at random moments end as if nothing had happened."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+
+from conftest import DEC, make_project, run
+from test_pipeline import assert_same_weights
+
+KILLS = 20
+
+
+def make_longer_project(folder):
+    """Some seconds of training in each phase, a snapshot every fraction of one."""
+    make_project(folder)
+    for path in (folder / "prototxt/dec/blobs/short").iterdir():
+        text = path.read_text().replace("max_iter: 40", "max_iter: 3000")
+        text = text.replace("max_iter: 200", "max_iter: 6000")
+        text = text.replace("snapshot: 25", "snapshot: 300").replace("_40.", "_3000.")
+        path.write_text(text)
+    path = folder / "prototxt/dec/blobs/dec_solver.prototxt"
+    path.write_text(path.read_text().replace("max_iter: 7", "max_iter: 150"))
+    return folder
+
+
+COMMAND = [DEC, "run", "blobs", "--tol", "0", "--max-rounds", "15"]
+
+
+def start(folder):
+    with open(folder / "errors.txt", "a") as errors:
+        return subprocess.Popen(
+            COMMAND,
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            start_new_session=True,
+        )
+
+
+def comparable(folder):
+    """The run's numbers without the times."""
+    metrics = json.loads((folder / "runs/blobs/metrics.json").read_text())
+    for entry in (metrics["kmeans"], *metrics["history"]):
+        del entry["seconds"]
+    return {name: x for name, x in metrics.items() if "seconds" not in name}
+
+
+def test_killed_runs_end_bit_for_bit_the_same(tmp_path):
+    whole = make_longer_project(tmp_path / "whole")
+    begun = time.monotonic()
+    assert start(whole).wait(timeout=300) == 0
+    length = time.monotonic() - begun
+
+    killed = make_longer_project(tmp_path / "killed")
+    rng = random.Random(5)
+    kills, calls = 0, 0
+    while True:
+        calls += 1
+        assert calls < 10 * KILLS, "no progress from call to call"
+        process = start(killed)
+        # The first second or so is Python's own start; kill from there on.
+        seconds = rng.uniform(0.2, 0.8) * length if kills < KILLS else 300
+        try:
+            code = process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            kill = rng.choice((signal.SIGKILL, signal.SIGINT, signal.SIGTERM))
+            os.killpg(process.pid, kill)
+            process.wait()
+            kills += 1
+            continue
+        assert code == 0, (killed / "errors.txt").read_text()
+        if kills >= KILLS:
+            break
+        # It got to the end before its kill: over again, for more of them.
+        subprocess.run(["rm", "-r", killed / "runs"], check=True)
+    text = (killed / "errors.txt").read_text()
+    assert "goes on from iteration" in text and "goes on after round" in text
+    name = "runs/blobs"
+    assert_same_weights(
+        whole / name / "final.caffemodel", killed / name / "final.caffemodel"
+    )
+    same = [
+        (folder / name / "assignments.csv").read_bytes() for folder in (whole, killed)
+    ]
+    assert same[0] == same[1]
+    assert comparable(whole) == comparable(killed)
+    assert not list((killed / name).glob("*.solverstate"))
+
+
+def test_more_rounds_go_on_from_a_shorter_run(project):
+    def call(rounds, name):
+        options = ["--tol", "0", "--max-rounds", rounds, "--run", f"runs/{name}"]
+        result = run([DEC, "run", "blobs", *options], project)
+        assert result.returncode == 0, result.stderr
+        return result.stderr
+
+    call("2", "one")
+    assert "goes on after round 2" in call("4", "one")
+    call("4", "two")
+    assert_same_weights(
+        project / "runs/one/final.caffemodel", project / "runs/two/final.caffemodel"
+    )
