@@ -17,7 +17,6 @@ from disks import small_disk
 from hog_twin import twin
 from photos_samples import (
     NOT_UTF8,
-    REAL,
     broken_files,
     encoded,
     good_photos,
@@ -26,6 +25,7 @@ from photos_samples import (
     without_rights,
 )
 from PIL import Image
+from real_data import real
 
 from dec.base.errors import DecError
 from dec.data import leveldb
@@ -478,13 +478,13 @@ def test_new_photos_that_cannot_be_read(tmp_path):
 # Real photos
 
 
+@pytest.mark.real
 def test_real_photos(tmp_path, said):
-    if not REAL.exists():
-        pytest.skip("../shared/data/photos is absent")
+    photos = real("photos")
     classes = ["beings", "heritage", "nature"]
     for name in classes:
         (tmp_path / "photos" / name).mkdir(parents=True)
-        for path in sorted(REAL.rglob(f"{name}/*.jpg"))[:20]:
+        for path in sorted(photos.rglob(f"{name}/*.jpg"))[:20]:
             (tmp_path / "photos" / name / path.name).symlink_to(path)
     paths = photo_rows.build_leveldbs(tmp_path / "data", tmp_path / "photos", jobs=1)
     assert "3 by sub-folders: beings 20, heritage 20, nature 20" in said()

@@ -14,7 +14,6 @@ import pytest
 from disks import small_disk
 from photos_samples import (
     NOT_UTF8,
-    REAL,
     broken_files,
     dec_photos,
     encoded,
@@ -25,6 +24,7 @@ from photos_samples import (
     without_rights,
 )
 from PIL import Image
+from real_data import real
 
 from dec.base import progress
 from dec.base.errors import DecError
@@ -410,9 +410,9 @@ def test_reasons_have_one_order(tmp_path):
     assert tuple(clean("photos", "report", jobs=1)) == REASONS
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="../shared/data/photos is not there")
+@pytest.mark.real
 def test_real_photos(tmp_path):
-    counts = clean(REAL, "report", jobs=1)
+    counts = clean(real("photos"), "report", jobs=1)
     assert sum(photos for photos, _ in counts.values()) == 782
     # Looked at, pair by pair: all twelve show the same picture.
     assert counts["near-duplicate"] == (12, 0)
