@@ -175,14 +175,15 @@ def time_embedding(job: dict) -> dict:
     from dec.engine.runs import Run
 
     with tempfile.TemporaryDirectory() as folder:
-        solver = Experiment.find("mnist").folder / "dec_solver.prototxt"
-        stage = Stage.read("dec", Run(Path(folder)), solver, "cpu", 1)
+        experiment = Experiment.find("mnist")
+        solver = experiment.folder / "dec_solver.prototxt"
+        stage = Stage.read("dec", experiment, Run(Path(folder)), solver, "cpu", 1)
         for layer in prototxt.data_layers(stage.net, "TEST"):
             layer.data_param.batch_size = job["batch"]
         if job["side"] == "stock":
             nets.stock(stage.net)
         stage.write()
-        clustering = Clustering(stage, ROWS, None, 0.0)
+        clustering = Clustering(stage, ROWS, None, 0.0, "within")
         net = clustering.net = caffe.Net(str(stage.net_file), caffe.TEST)
         fill_weights(net, np.random.default_rng(0))
         return measure(lambda: clustering._embed("output", "proba"), ROWS)
