@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/speed/dec_accuracy.py
 
-runs it from the encoder of the paper's schedule with Caffe's own layers, as it stands, and
-with `bfloat16: true`, with the same seed, and prints a table. Runs are in
+runs it from the encoder of the paper's schedule with Caffe's own layers, as it stands,
+and with `bfloat16: true`, with the same seed, and prints a table. Runs are in
 runs/engines/dec-VARIANT-SEED; those that are there are not made again.
 """
 
