@@ -1,11 +1,13 @@
 """The folder of a run: what was run, what came out, what is up to date."""
 
-import hashlib
 import json
 from pathlib import Path
 
 from dec.base.atomic import write_text_atomic
+from dec.base.digest import digest
 from dec.base.errors import DecError
+
+__all__ = ["Run", "digest", "read_metrics"]
 
 
 class Run:
@@ -76,13 +78,3 @@ def read_metrics(folder: Path) -> dict:
         raise DecError(f"{folder}: there is no finished run here") from None
     except (OSError, ValueError) as error:
         raise DecError(f"{file}: cannot be read: {error}") from None
-
-
-def digest(*parts: str | bytes | Path) -> str:
-    """One digest of texts and of files' contents (Path)."""
-    whole = hashlib.sha256()
-    for part in parts:
-        content = part.read_bytes() if isinstance(part, Path) else part
-        content = content.encode() if isinstance(content, str) else content
-        whole.update(hashlib.sha256(content).digest())
-    return whole.hexdigest()

@@ -22,6 +22,7 @@ import numpy as np
 
 from dec.base import files, parallel
 from dec.base.atomic import partial_path, replace_dir, write_text_atomic
+from dec.base.digest import digest
 from dec.base.errors import DecError
 from dec.base.files import printable
 from dec.base.progress import bar, say
@@ -30,7 +31,6 @@ from dec.data.labelled.split import SETS, groups, split
 from dec.data.labelled.vary import draws
 from dec.data.leveldb import encoded
 from dec.data.leveldb.database import refuse_if_in_use
-from dec.engine.runs import digest
 from dec.photos.check import Checked, check
 from dec.photos.load import MAX_PIXELS, BadPhoto
 
