@@ -301,7 +301,7 @@ def test_labels_of_a_file_count_for_train_and_val_alone(photos, built, tmp_path)
             photos, tmp_path / "set", Options(size=(40, 36), labels=listed, jobs=1)
         )
     listed.write_text("photo;class\n")
-    with pytest.raises(DecError, match=r"labels.csv:1: the first line must be"):
+    with pytest.raises(DecError, match=r"labels.csv:1: the first line must name"):
         build_labelled(
             photos, tmp_path / "set", Options(size=(40, 36), labels=listed, jobs=1)
         )

@@ -1,6 +1,5 @@
 """`dec data photos`: photos of any kind as LevelDBs, their labels, new photos alike."""
 
-import csv
 import functools
 import json
 import os
@@ -28,6 +27,7 @@ from PIL import Image
 from real_data import real
 
 from dec.base.errors import DecError
+from dec.base.tables import read_pairs
 from dec.data import leveldb
 from dec.data.images import photo_rows
 from dec.data.images.row_images import RowImages
@@ -61,8 +61,8 @@ def read(path):
 
 
 def skipped(data):
-    with open(data / "photos_skipped.csv", newline="", errors="surrogateescape") as f:
-        return {row["file"]: row["reason"] for row in csv.DictReader(f)}
+    rows = read_pairs(data / "photos_skipped.csv", "file", "reason")
+    return {name: reason for name, (_, reason) in rows.items()}
 
 
 def made(paths):
