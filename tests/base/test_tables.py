@@ -8,7 +8,14 @@ import re
 import pytest
 
 from dec.base.errors import DecError
-from dec.base.tables import read_columns, read_table, table_line, write_table
+from dec.base.tables import (
+    cut_half_row,
+    read_columns,
+    read_pairs,
+    read_table,
+    table_line,
+    write_table,
+)
 
 ROWS = [["file", "class"], ["a b.jpg", "café"], ['say "x", y.jpg', "dog"]]
 
@@ -110,6 +117,43 @@ def test_bytes_of_names_in_tables_of_earlier_versions(tmp_path):
         2,
         [os.fsdecode(b"\xff.jpg"), "dog"],
     )
+
+
+@pytest.mark.parametrize("names", [["a.jpg", "b.jpg"], ["a\nb", 'say "x",\n.jpg']])
+def test_rows_that_a_kill_cut_short(tmp_path, names):
+    path = tmp_path / "table.csv"
+    whole = [b"file,class\n", *(table_line([n, "dog"]).encode() for n in names)]
+    content = b"".join(whole)
+    ends = {sum(map(len, whole[:i])) for i in range(4)}
+    for length in range(len(content) + 1):
+        path.write_bytes(content[:length])
+        cut_half_row(path)
+        left = path.read_bytes()
+        assert len(left) == max(end for end in ends if end <= length)
+        assert content.startswith(left)
+
+
+def test_damage_in_the_middle_is_not_cut_off(tmp_path):
+    path = tmp_path / "table.csv"
+    content = b'file,class\n"a.jpg,dog\n' + b"b.jpg,cat\n" * 10_000
+    path.write_bytes(content)
+    with pytest.raises(DecError, match="table.csv: damaged: a quote does not close"):
+        cut_half_row(path)
+    assert path.read_bytes() == content
+
+
+def test_pairs(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("class,file\n dog ,a.jpg\ncat,b.jpg\ndog,a.jpg\n,c.jpg\n")
+    found = {"a.jpg": (2, "dog"), "b.jpg": (3, "cat"), "c.jpg": (5, "")}
+    assert read_pairs(path, "file", "class") == found
+    path.write_text("class,file\ndog,a.jpg\n\ncat,a.jpg\n")
+    words = ':4: a.jpg has the class "cat" here and "dog" in line 2; decide'
+    with pytest.raises(DecError, match=words):
+        read_pairs(path, "file", "class")
+    path.write_text("class,file\ndog\n")
+    with pytest.raises(DecError, match=":2: the file is empty"):
+        read_pairs(path, "file", "class")
 
 
 def test_a_table_that_cannot_be_written_is_not_begun(tmp_path):

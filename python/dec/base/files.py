@@ -1,10 +1,11 @@
-"""Folders of photos: finding them, names of any bytes, locks, reports."""
+"""Folders of photos: finding them, names of any bytes, locks, what is ours."""
 
 import contextlib
 import fcntl
 import os
+import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 
 from dec.base.errors import DecError
@@ -12,6 +13,7 @@ from dec.base.errors import DecError
 # A folder that holds this file is ours (reports, rejected photos): no photos there.
 MARKER = ".dec-left-out"
 MANIFEST = "manifest.csv"
+_LONGEST = 255  # bytes, of a name: most file systems' limit
 REJECTED = "rejected"  # where clean moves photos to, below their folder
 
 
@@ -61,6 +63,70 @@ def printable(name: str | Path) -> str:
     r"""A name for people: what no terminal shows is written as \x.. or \u...."""
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def names_folder(word: str) -> bool:
+    """Whether a word of the user's can be the name of one folder, and is not hidden."""
+    return (
+        bool(word)
+        and not word.startswith(".")
+        and not set(word) & {"/", "\0"}
+        and len(os.fsencode(word)) <= _LONGEST
+    )
+
+
+def flat_name(name: str, taken: Container[str]) -> str:
+    """One file's name for a path: "a/b.jpg" as "a_b.jpg", "a_b-2.jpg" if taken, ...
+
+    Of a long path the end is kept.
+    """
+    flat = name.replace("/", "_")
+    # Room for a number; not from the middle of a letter on.
+    end = os.fsencode(flat)[-(_LONGEST - 10) :].lstrip(bytes(range(0x80, 0xC0)))
+    whole = flat = os.fsdecode(end) if len(end) < len(os.fsencode(flat)) else flat
+    number = 1
+    while flat in taken:
+        number += 1
+        stem, suffix = os.path.splitext(whole)
+        flat = f"{stem}-{number}{suffix}"
+    return flat
+
+
+def refuse_to_replace(
+    target: Path, what: str, own: re.Pattern, *, links: bool = False
+) -> None:
+    """DecError unless `target` is free, or a folder of ours with nothing else in it.
+
+    what: the kind of folder, as in "an export". own: matches the names below `target`
+    of all that can be in one: of files as "a/b", of folders as "a/". links: all files
+    in one are symbolic links.
+    """
+    if not os.path.lexists(target):
+        return
+    where = printable(target)
+    if not os.path.isdir(target):
+        raise DecError(f"{where}: is there and is not {what}; it was not touched")
+    try:
+        foreign = next(_foreign(target, "", own, links), None)
+    except OSError as error:
+        raise DecError(f"{where}: cannot be read: {error.strerror}") from error
+    if foreign:
+        raise DecError(
+            f"{where}: holds other things than {what} ({printable(foreign)}); it was "
+            "not touched. Name a new folder, or move them out."
+        )
+
+
+def _foreign(root, below, own, links):
+    with os.scandir(os.path.join(root, below)) as scan:
+        entries = sorted(scan, key=lambda entry: os.fsencode(entry.name))
+    for entry in entries:
+        inner = entry.is_dir(follow_symlinks=False)
+        name = f"{below}{entry.name}/" if inner else below + entry.name
+        if not own.fullmatch(name) or (links and not inner and not entry.is_symlink()):
+            yield name
+        elif inner:
+            yield from _foreign(root, name, own, links)
 
 
 @contextlib.contextmanager

@@ -12,14 +12,16 @@ The folder of a loop holds
 """
 
 import json
+import re
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from dec.base import files
-from dec.base.atomic import write_text_atomic
+from dec.base.atomic import partial_path, replace_dir, write_text_atomic
 from dec.base.errors import DecError
 from dec.base.files import printable
 from dec.base.progress import say
@@ -30,11 +32,13 @@ from dec.classify.experiment import Experiment
 from dec.classify.new_photos import classify
 from dec.classify.train import finetune
 from dec.data.labelled.dataset import build_labelled, find_photos
+from dec.data.labelled.labels import one_spelling
 from dec.engine.runs import Run
 from dec.page.plotting import BLUE, GREY, GRID, plot
 
 REJECTED = "-"
 _CLEAR = 0.7  # of a cluster's photos are of one class: a user would name it
+_LINKS = re.compile(r"[^/]+/([^/]+)?")
 _CLUSTERS = ("cluster", "photos", "class")
 _REVIEW = ("file", "guess", "probability", "class")
 
@@ -54,15 +58,14 @@ def start(folder: Path, clusters: Path, root: Path) -> None:
             f"{clusters}: {len(missing):,} of its photos are not in {folder}, such as "
             f"{printable(missing[0])}"
         )
-    root.mkdir(parents=True, exist_ok=True)
-    (root / files.MARKER).touch()
-    sizes: dict[str, int] = {}
-    for name, cluster in found.items():
-        sizes[cluster] = sizes.get(cluster, 0) + 1
-        link = root / "clusters" / cluster / name.replace("/", "_")
-        link.parent.mkdir(parents=True, exist_ok=True)
-        if not link.is_symlink():
-            link.symlink_to((folder / name).resolve())
+    bad = next((c for c in found.values() if not files.names_folder(c)), None)
+    if bad is not None:
+        raise DecError(
+            f'{clusters}: the cluster "{printable(bad)}" cannot have a folder of that '
+            "name: no / in it, no dot in front, 255 bytes at most"
+        )
+    _link_photos(folder, found, root)
+    sizes = Counter(found.values())
     # Numbers in their order, names in theirs.
     order = sorted(sizes, key=lambda c: (len(c) if c.isdigit() else 0, c))
     rows = [(c, sizes[c], "") for c in order]
@@ -74,6 +77,32 @@ def start(folder: Path, clusters: Path, root: Path) -> None:
         f"cluster into {root / 'clusters.csv'} (none for one that is mixed). Then: "
         f"dec loop next --run {root}"
     )
+
+
+def _link_photos(folder: Path, found: dict[str, str], root: Path) -> None:
+    """Makes root/clusters/: a folder a cluster, with a link to each of its photos."""
+    target = root / "clusters"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        (root / files.MARKER).touch()
+        # One that a `start` made which did not come to its end.
+        files.refuse_to_replace(target, "links to photos", _LINKS, links=True)
+        partial = partial_path(target)
+        try:
+            taken: dict[str, set[str]] = {}
+            for name, cluster in found.items():
+                there = taken.setdefault(cluster, set())
+                link = partial / cluster / files.flat_name(name, there)
+                there.add(link.name)
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to((folder / name).resolve())
+            replace_dir(partial, target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        raise DecError(
+            f"{printable(root)}: cannot be written: {error.strerror}"
+        ) from error
 
 
 def go_on(
@@ -124,16 +153,18 @@ def _number(path: Path) -> int:
 
 def _answers(root: Path, known: set[str]) -> dict[str, str]:
     """What all reviews said, the last one too: a class, or REJECTED."""
-    found = {}
     old, new = root / "answers.csv", root / "review.csv"
-    if old.exists():
-        found.update((n, c) for n, (_, c) in read_pairs(old, "file", "class").items())
-    if new.exists():
-        for name, (line, label) in read_pairs(new, "file", "class").items():
-            if name not in known:
-                raise DecError(f"{new}:{line}: {printable(name)} is not in the loop")
-            if label:
-                found[name] = label
+    said = read_pairs(old, "file", "class") if old.exists() else {}
+    found = {name: label for name, (_, label) in said.items()}
+    listed = read_pairs(new, "file", "class") if new.exists() else {}
+    for name, (line, label) in listed.items():
+        if name not in known:
+            raise DecError(f"{new}:{line}: {printable(name)} is not in the loop")
+        if label and found.setdefault(name, label) != label:
+            raise DecError(
+                f'{new}:{line}: {printable(name)} has the class "{label}" here and '
+                f'"{found[name]}" in {old}:{said[name][0]}; decide for one of them'
+            )
     return found
 
 
@@ -145,9 +176,14 @@ def _labels(root: Path, clusters: dict[str, str], answers: dict) -> dict[str, st
     """The class of every photo that has one: by a review, or else by its cluster."""
     table = root / "clusters.csv"
     named = {c: n for c, (_, n) in read_pairs(table, "cluster", "class").items()}
+    gone = sorted(set(named) - set(clusters.values()))
+    if gone:
+        raise DecError(f'{table}: there is no cluster "{gone[0]}"')
     labels = {n: named.get(c, "") for n, c in clusters.items()} | answers
     labels = {n: c for n, c in labels.items() if c and c != REJECTED}
-    bad = next((c for c in labels.values() if "/" in c or c.startswith(".")), None)
+    spelt = one_spelling(labels.values())
+    labels = {n: spelt[c] for n, c in labels.items()}
+    bad = next((c for c in labels.values() if not files.names_folder(c)), None)
     if bad:
         raise DecError(f'{root}: "{bad}" cannot be a class: it has to name a folder')
     if len(set(labels.values())) < 2:
