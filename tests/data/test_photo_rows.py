@@ -223,16 +223,16 @@ def test_without_a_folder_and_without_databases(tmp_path):
 
 def stopping_after(monkeypatch, batches):
     """Reading ends with Ctrl-C after so many tasks; returns what was read later."""
-    ordered, asked = photo_rows.ordered, []
+    each, asked = photo_rows.each, []
 
-    def some(work, tasks, jobs):
-        for i, result in enumerate(ordered(work, tasks, jobs)):
+    def some(*arguments, **options):
+        for i, batch in enumerate(each(*arguments, **options)):
             if i == batches:
                 raise KeyboardInterrupt
-            asked.extend(result[0])
-            yield result
+            asked.extend(name for name, _ in batch)
+            yield batch
 
-    monkeypatch.setattr(photo_rows, "ordered", some)
+    monkeypatch.setattr(photo_rows, "each", some)
     return asked
 
 

@@ -85,24 +85,12 @@ def _check_all(folder, cache, total, max_pixels, jobs):
                     stats[name] = size, changed
                     yield name
 
-        for batch in _each(work, stale(), jobs):
+        for batch in parallel.each(work, stale(), jobs):
             for name, row in batch:
                 cache.put(name, *stats.pop(name), how, row)
             cache.commit()
             shown.update(len(batch))
     return cache.unseen()
-
-
-def _each(work, names, jobs):
-    # joblib reads names in a thread of its own, SQLite wants one thread: with a
-    # short list at hand the reading stays here.
-    chunk = []
-    for name in names:
-        chunk.append(name)
-        if len(chunk) == 4096:
-            yield from parallel.each(work, chunk, jobs)
-            chunk = []
-    yield from parallel.each(work, chunk, jobs)
 
 
 def _check_one(folder, max_pixels, name):

@@ -41,7 +41,6 @@ from dec.photos.load import MAX_PIXELS, BadPhoto
 FORMAT = 1  # of the folder; raise it to have data sets written anew
 FACTS = "dataset.json"
 _NAMED = 10  # skipped photos that are named on the terminal
-_CHUNK = 1024  # photos that are in memory at once
 _FEW = 64  # photos; for so few no further processes are started
 _GOOD = ("ok", "wrong-extension")
 _OWN = re.compile(
@@ -256,15 +255,12 @@ def _refuse_to_replace(out: Path) -> None:
 
 
 def _each(work, names: list, jobs: int | None, what: str) -> Iterator[tuple]:
-    """(name, work(name)) in the order of names, which are all different."""
+    """(name, work(name)) in the order of names."""
     jobs = 1 if len(names) <= _FEW else jobs
     with bar(len(names), what, " photos") as shown:
-        for at in range(0, len(names), _CHUNK):
-            chunk, done = names[at : at + _CHUNK], {}
-            for batch in parallel.each(work, chunk, jobs):
-                done.update(batch)
-                shown.update(len(batch))
-            yield from ((name, done[name]) for name in chunk)
+        for batch in parallel.each(work, names, jobs, ordered=True):
+            shown.update(len(batch))
+            yield from batch
 
 
 def _look(folder, name) -> Checked:
