@@ -27,7 +27,6 @@ from dec.base.files import printable
 from dec.base.progress import say
 from dec.base.tables import read_columns, read_pairs, write_table
 from dec.classify.clusters import named_by_majority, read_clusters
-from dec.classify.evaluate import interval
 from dec.classify.experiment import Experiment
 from dec.classify.new_photos import classify
 from dec.classify.train import finetune
@@ -35,6 +34,7 @@ from dec.data.labelled.dataset import build_labelled, find_photos
 from dec.data.labelled.labels import one_spelling
 from dec.engine.runs import Run
 from dec.page.plotting import BLUE, GREY, GRID, plot
+from dec.scores.classes import interval
 
 REJECTED = "-"
 _CLEAR = 0.7  # of a cluster's photos are of one class: a user would name it

@@ -21,7 +21,7 @@ NEAR = 4  # of 64 bits; real photos that share no more are the same, see docs/ph
 _MOVES_AT_ONCE = 200
 
 
-def clean(  # noqa: PLR0913
+def clean(
     folder: str | Path,
     report: str | Path,
     *,

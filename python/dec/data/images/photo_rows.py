@@ -40,7 +40,7 @@ _NAMED = 10  # skipped photos that are named on the terminal
 Result = tuple[np.ndarray, np.ndarray] | BadPhoto
 
 
-def build_leveldbs(  # noqa: PLR0913
+def build_leveldbs(
     folder: str | Path,
     source: str | Path | None = None,
     size: tuple[int, int] = SIZE,
