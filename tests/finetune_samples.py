@@ -45,11 +45,10 @@ _MAIN = """
 import argparse, sys
 from dec.base import progress
 from dec.base.errors import DecError
-from dec.classify.commands import add_labelled, add_parsers
+from dec.classify.commands import register
 parser = argparse.ArgumentParser(prog="dec")
 commands = parser.add_subparsers(required=True)
-add_parsers(commands)
-add_labelled(commands.add_parser("data").add_subparsers(required=True))
+register(commands, commands.add_parser("data").add_subparsers(required=True))
 options = parser.parse_args()
 try:
     options.command(options)

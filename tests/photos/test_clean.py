@@ -1,6 +1,5 @@
 """`dec photos clean`: every broken file named, every good one kept, nothing lost."""
 
-import csv
 import os
 import shutil
 import signal
@@ -29,8 +28,10 @@ from real_data import real
 from dec.base import progress
 from dec.base.errors import DecError
 from dec.base.files import walk
+from dec.base.tables import read_table
 from dec.photos import check as checks
 from dec.photos import clean as cleaning
+from dec.photos.cache import Row
 from dec.photos.clean import clean
 from dec.photos.duplicates import _pairs, near_duplicates
 from dec.photos.reasons import MOVED_BY_DEFAULT, REASONS
@@ -71,8 +72,8 @@ def mixed(tmp_path):
 
 def report(folder="runs/clean-photos"):
     path = os.path.join(folder, "report.csv")
-    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-        return {row["file"]: row for row in csv.DictReader(file)}
+    _, *rows = (cells for _, cells in read_table(path))
+    return {row[0]: dict(zip(Row._fields, row, strict=True)) for row in rows}
 
 
 def statuses(folder="runs/clean-photos"):

@@ -10,8 +10,9 @@ _stream = sys.stderr
 
 def keep_stream() -> None:
     """Goes on writing to today's standard error after fd 2 has been redirected."""
-    global _stream  # noqa: PLW0603
-    _stream = os.fdopen(os.dup(2), "w", buffering=1)
+    global _stream
+    # As sys.stderr does: a name may hold bytes that are not UTF-8.
+    _stream = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
 
 
 def say(text: str) -> None:

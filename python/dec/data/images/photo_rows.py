@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 from joblib.externals.loky import get_reusable_executor
 
-from dec.base import files
+from dec.base import files, tables
 from dec.base.errors import DecError
 from dec.base.files import printable
+from dec.base.parallel import each
 from dec.base.progress import bar, say
 from dec.data import leveldb
 from dec.data.images import photo_labels
-from dec.data.images.image_features import SMALLEST, Frame, ordered, split
+from dec.data.images.image_features import SMALLEST, Frame, split
 from dec.data.images.photo_store import Store
 from dec.photos import kinds
 from dec.photos.check import decode_strictly
@@ -39,7 +40,7 @@ _NAMED = 10  # skipped photos that are named on the terminal
 Result = tuple[np.ndarray, np.ndarray] | BadPhoto
 
 
-def build_leveldbs(  # noqa: PLR0913
+def build_leveldbs(
     folder: str | Path,
     source: str | Path | None = None,
     size: tuple[int, int] = SIZE,
@@ -145,11 +146,9 @@ class PhotoRows:
         found = 0
         with _ending_workers(), bar(len(names), "reading", " photos") as shown:
             jobs = 1 if len(names) <= _BATCH else jobs
-            for batch, results in ordered(
-                functools.partial(_batch, read), _batches(names), jobs
-            ):
+            for batch in each(read, names, jobs, ordered=True, batch=_BATCH):
                 good: dict[str, np.ndarray] = {}
-                for name, result in zip(batch, results, strict=True):
+                for name, result in batch:
                     if isinstance(result, BadPhoto):
                         skipped(str(result))
                     else:
@@ -223,17 +222,14 @@ def _read_all(source, names, frame, max_pixels, jobs, store) -> None:
     """Brings `store` to the end of `names`."""
     if store.read:
         say(f"{store.read:,} of {len(names):,} photos have been read before: going on")
-    work = functools.partial(
-        _batch, functools.partial(_read_below, os.fspath(source), frame, max_pixels)
-    )
-    unread = _batches(itertools.islice(names, store.read, None))
+    work = functools.partial(_read_below, os.fspath(source), frame, max_pixels)
+    unread = itertools.islice(names, store.read, None)
     waiting = 0
     with bar(len(names), "reading", " photos", initial=store.read) as shown:
-        for batch, results in ordered(work, unread, jobs):
-            pairs = list(zip(batch, results, strict=True))
+        for batch in each(work, unread, jobs, ordered=True, batch=_BATCH):
             store.add(
-                [(n, *r) for n, r in pairs if not isinstance(r, BadPhoto)],
-                [(n, r.reason, r.detail) for n, r in pairs if isinstance(r, BadPhoto)],
+                [(n, *r) for n, r in batch if not isinstance(r, BadPhoto)],
+                [(n, r.reason, r.detail) for n, r in batch if isinstance(r, BadPhoto)],
             )
             shown.update(len(batch))
             waiting += len(batch)
@@ -241,16 +237,6 @@ def _read_all(source, names, frame, max_pixels, jobs, store) -> None:
                 store.commit()
                 waiting = 0
         store.commit()
-
-
-def _batches(names) -> Iterator[list[str]]:
-    names = iter(names)
-    while batch := list(itertools.islice(names, _BATCH)):
-        yield batch
-
-
-def _batch(read, names: list[str]) -> tuple[list[str], list[Result]]:
-    return names, [read(name) for name in names]
 
 
 def _read_below(folder: str, frame: Frame, max_pixels: int, name: str) -> Result:
@@ -282,7 +268,7 @@ def _say_skipped(source: Path, report: Path, bad: list[tuple[str, str, str]]) ->
     report.unlink(missing_ok=True)
     if not bad:
         return
-    files.write_csv(report, [("file", "reason", "detail"), *bad])
+    tables.write_table(report, [("file", "reason", "detail"), *bad])
     for name, reason, detail in bad[:_NAMED]:
         say(f"{printable(source / name)}: skipped: {reason}: {detail}")
     more = f"{len(bad) - _NAMED:,} more, " if len(bad) > _NAMED else ""
