@@ -217,7 +217,7 @@ def test_clusters_are_read_from_tables(tmp_path):
     with pytest.raises(DecError, match="c.csv:1: the first line must name the columns"):
         clusters.read_clusters(path)
     path.write_text("file,cluster\na.jpg\n")
-    with pytest.raises(DecError, match="c.csv:2: too few columns"):
+    with pytest.raises(DecError, match="c.csv:2: the cluster is empty"):
         clusters.read_clusters(path)
     path.write_text("file,cluster\n")
     with pytest.raises(DecError, match="there are no photos in it"):

@@ -16,6 +16,7 @@ import pytest
 from caffe.proto import caffe_pb2
 from finetune_samples import CLASSES, PHOTOS, ROOT, make_photos, picture
 from PIL import Image
+from real_data import real
 
 from dec.base import progress
 from dec.base.errors import DecError
@@ -33,7 +34,6 @@ from dec.data.labelled.vary import draws, varied
 from dec.data.leveldb import encoded
 from dec.photos.check import check
 
-REAL = ROOT.parent / "shared/data/photos/caltech_3class"
 SMALL = Options(size=(40, 36), jobs=1)
 
 
@@ -211,12 +211,13 @@ def test_photos_that_look_alike_are_never_in_two_sets(tmp_path):
     assert_no_leak(folder, data, at_least=10)
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="../shared/data/photos is not there")
+@pytest.mark.real
 def test_real_photos_that_look_alike_are_never_in_two_sets(tmp_path):
+    photos = real("photos", "caltech_3class")
     folder = tmp_path / "photos"
-    for label in sorted(p.name for p in REAL.iterdir()):
+    for label in sorted(p.name for p in photos.iterdir()):
         (folder / label).mkdir(parents=True)
-        for path in sorted((REAL / label).iterdir())[:25]:
+        for path in sorted((photos / label).iterdir())[:25]:
             (folder / label / path.name).symlink_to(path)
             if path.name.endswith("3.jpg"):
                 with Image.open(path) as image:
@@ -306,7 +307,7 @@ def test_labels_of_a_file_count_for_train_and_val_alone(photos, built, tmp_path)
             photos, tmp_path / "set", Options(size=(40, 36), labels=listed, jobs=1)
         )
     listed.write_text("photo;class\n")
-    with pytest.raises(DecError, match=r"labels.csv:1: the first line must be"):
+    with pytest.raises(DecError, match=r"labels.csv:1: the first line must name"):
         build_labelled(
             photos, tmp_path / "set", Options(size=(40, 36), labels=listed, jobs=1)
         )

@@ -1,15 +1,12 @@
-"""Folders of photos: finding them, names of any bytes, CSV, locks, reports."""
+"""Folders of photos: finding them, names of any bytes, locks, reports."""
 
 import contextlib
-import csv
 import fcntl
-import io
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from dec.base import atomic
 from dec.base.errors import DecError
 
 # A folder that holds this file is ours (reports, rejected photos): no photos there.
@@ -64,46 +61,6 @@ def printable(name: str | Path) -> str:
     r"""A name for people: what no terminal shows is written as \x.. or \u...."""
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
-def write_csv(path: Path, rows: Iterable[Iterable]) -> None:
-    """Writes a CSV file, whole or not at all; names keep their bytes, whatever these.
-
-    Raises DecError, with the old file untouched, when it cannot be written.
-    """
-    new = atomic.partial_path(path)
-    try:
-        try:
-            with open(new, "w", newline="", **ANY_BYTES) as file:
-                csv.writer(file, lineterminator="\n").writerows(rows)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(new, os.path.realpath(path))
-        except BaseException:
-            new.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        words = f"{printable(path)}: cannot be written: {error.strerror}"
-        raise DecError(words) from error
-
-
-def read_csv(path: Path) -> Iterator[list[str]]:
-    """The rows of a CSV file of ours. Raises DecError when it cannot be read."""
-    try:
-        with open(path, newline="", **ANY_BYTES) as file:
-            yield from csv.reader(file)
-    except (OSError, csv.Error) as error:
-        raise DecError(f"{printable(path)}: cannot be read: {error}") from error
-
-
-ANY_BYTES = {"encoding": "utf-8", "errors": "surrogateescape"}
-
-
-def csv_line(row: Iterable) -> str:
-    """One row as a line of CSV."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(row)
-    return text.getvalue()
 
 
 @contextlib.contextmanager

@@ -8,9 +8,9 @@ import time
 
 import numpy as np
 
-from dec.base import files as photo_files
 from dec.base import progress
 from dec.base.atomic import write_text_atomic
+from dec.base.tables import write_table
 from dec.classify.experiment import Files
 from dec.classify.predict import Classifier, write_input
 from dec.data import leveldb
@@ -48,7 +48,7 @@ def evaluate(run: Run, files: Files, facts: dict) -> None:
             scores[which] = measure(proba, labels)
             names = leveldb.read_names(database)[:photos]
             lines += _lines(which, names, labels, proba, files.data.classes)
-    photo_files.write_csv(run.path / "predictions.csv", lines)
+    write_table(run.path / "predictions.csv", lines)
     metrics = {
         "kind": "finetune",
         **facts,

@@ -7,7 +7,7 @@ import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dec.base import files
+from dec.base import tables
 from dec.base.atomic import write_text_atomic
 from dec.base.errors import DecError
 from dec.base.files import printable
@@ -172,7 +172,7 @@ def _cluster_labels(root: Path, source: Path, truth: dict[str, str]) -> dict[str
     paths = {}
     for what, chosen in (("all", labels), ("reviewed", right)):
         paths[what] = root / f"labels-{what}.csv"
-        files.write_csv(paths[what], [("file", "class"), *sorted(chosen.items())])
+        tables.write_table(paths[what], [("file", "class"), *sorted(chosen.items())])
     return paths
 
 

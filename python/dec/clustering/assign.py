@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dec.base.errors import DecError
-from dec.clustering.assignments import word
+from dec.base.tables import table_line
 from dec.data.inputs import read_rows
 from dec.data.registry import Reader, reader
 from dec.engine import caffe_process
@@ -56,7 +56,8 @@ def _print_clusters(folder: Path, files: list[Path], reader: Reader) -> None:
         proba = net.forward()["proba"][: len(rows)]
         clusters = proba.argmax(axis=1)
         for name, cluster, row in zip(names, clusters, proba, strict=True):
-            print(f"{word(name)},{cluster},{row[cluster]:.6f}")
+            line = table_line((name, cluster, f"{row[cluster]:.6f}"))
+            sys.stdout.write(line)
     sys.stdout.flush()
 
 

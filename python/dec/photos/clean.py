@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from dec.base import files, parallel
+from dec.base import files, parallel, tables
 from dec.base.errors import DecError
 from dec.base.files import printable
 from dec.base.progress import bar, say
@@ -217,5 +217,5 @@ def _write_report(cache, path) -> dict[str, tuple[int, int]]:
             moved[row.status] += bool(row.moved_to)
             yield row
 
-    files.write_csv(path, lines())
+    tables.write_table(path, lines())
     return {reason: (photos[reason], moved[reason]) for reason in REASONS}

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from joblib.externals.loky import get_reusable_executor
 
-from dec.base import files
+from dec.base import files, tables
 from dec.base.errors import DecError
 from dec.base.files import printable
 from dec.base.progress import bar, say
@@ -282,7 +282,7 @@ def _say_skipped(source: Path, report: Path, bad: list[tuple[str, str, str]]) ->
     report.unlink(missing_ok=True)
     if not bad:
         return
-    files.write_csv(report, [("file", "reason", "detail"), *bad])
+    tables.write_table(report, [("file", "reason", "detail"), *bad])
     for name, reason, detail in bad[:_NAMED]:
         say(f"{printable(source / name)}: skipped: {reason}: {detail}")
     more = f"{len(bad) - _NAMED:,} more, " if len(bad) > _NAMED else ""

@@ -25,6 +25,7 @@ from dec.base.atomic import partial_path, replace_dir, write_text_atomic
 from dec.base.errors import DecError
 from dec.base.files import printable
 from dec.base.progress import bar, say
+from dec.base.tables import read_pairs, write_table
 from dec.data.labelled.prepare import Size, decode, encode, write_blob
 from dec.data.labelled.split import SETS, groups, split
 from dec.data.labelled.vary import draws
@@ -228,7 +229,10 @@ def _digest(folder, photos, options) -> str:
         except OSError as error:
             raise DecError(f"{printable(folder / name)}: {error.strerror}") from None
         stats.append([name, found.st_size, found.st_mtime_ns])
-    listed = _read_labels_file(options.labels) if options.labels else None
+    listed = None
+    if options.labels:
+        pairs = read_pairs(options.labels, "file", "class")
+        listed = [[name, label] for name, (_, label) in pairs.items()]
     facts = [FORMAT, str(folder.resolve()), _plain(options), listed, stats]
     facts.append(list(photos.values()))
     return digest(json.dumps(facts))
@@ -349,20 +353,10 @@ def _choose(names, labels, own, classes, options):
     ], kept
 
 
-def _read_labels_file(path: Path) -> list[list[str]]:
-    rows = [row for row in files.read_csv(path) if row]
-    if not rows or rows[0][:2] != ["file", "class"]:
-        raise DecError(f"{printable(path)}:1: the first line must be file,class")
-    for number, row in enumerate(rows, 1):
-        if len(row) < 2:
-            raise DecError(f"{printable(path)}:{number}: no class after the file")
-    return [row[:2] for row in rows[1:]]
-
-
 def _read_labels(path, names, classes) -> dict[str, str]:
     listed, known = {}, set(names)
-    for number, (name, label) in enumerate(_read_labels_file(path), 2):
-        where = f"{printable(path)}:{number}"
+    for name, (line, label) in read_pairs(path, "file", "class").items():
+        where = f"{printable(path)}:{line}"
         if not label:
             continue  # rejected by the reviewer
         if label not in classes:
@@ -410,7 +404,7 @@ def _write(folder, out, rows, group, facts, options):
         )
         lines = sorted((n, classes[c], SETS[s], group[n]) for n, c, s in rows)
         header = ("file", "class", "set", "group")
-        files.write_csv(partial_folder / "split.csv", [header, *lines])
+        write_table(partial_folder / "split.csv", [header, *lines])
         text = json.dumps(facts, indent=1) + "\n"
         write_text_atomic(partial_folder / FACTS, text)
         _refuse_to_replace(out)
