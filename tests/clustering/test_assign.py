@@ -105,7 +105,7 @@ def test_images_are_scaled_as_the_run_was(folder, tmp_path):
         ("words.csv", b"6,1,3,4,5,2\n1,2,x,4,5,6\n", ["words.csv:2"]),
         ("ragged.csv", b"6,1,3,4,5,2\n1,2\n", ["ragged.csv:2", "2 columns"]),
         ("empty.csv", b"", ["no rows"]),
-        ("what.bin", b"something else", ["not trained on images"]),
+        ("what.bin", b"something else", ["neither an image"]),
         ("cut.idx", b"\0\0\x0d\x02\0\0", ["cut.idx", "cut short"]),
     ],
 )
