@@ -8,7 +8,7 @@ import pytest
 
 from dec.base import progress
 from dec.base.errors import DecError
-from dec.data.inputs import Preparation
+from dec.data.inputs import Preparation, read_rows
 from dec.data.leveldb import open_reader, read_meta
 from dec.data.matrix import build_csv_leveldbs, build_npy_leveldbs
 
@@ -37,8 +37,9 @@ def write(path, rows, header=None, separator=","):
 def built(tmp_path, path, *more, **options):
     """Rows and dec.json of a table."""
     paths = build_csv_leveldbs(tmp_path / "data", path, *more, **options)
-    with open_reader(paths["csv_total"]) as reader:
-        return reader.read()[0], read_meta(paths["csv_total"])
+    total = next(iter(paths.values()))
+    with open_reader(total) as reader:
+        return reader.read()[0], read_meta(total)
 
 
 def assigned(meta, path):
@@ -179,6 +180,21 @@ def test_other_columns_are_refused_with_both_lists(tmp_path, names):
         assigned(meta, path)
     assert f"its columns are {', '.join(names)}" in str(error.value)
     assert f"trained on {', '.join(wanted)}" in str(error.value)
+
+
+def test_leveldbs_of_other_columns_or_another_scale(tmp_path):
+    names = ["age", "height", "income", "rooms"]
+    _, meta = built(tmp_path, write(tmp_path / "x.csv", ROWS, names))
+    reader = Preparation(meta)
+    (blocks,) = read_rows(tmp_path / "data/csv_test", reader)
+    assert len(blocks[1]) == 6
+    for rows, header, words in (
+        (ROWS, names[::-1], "columns rooms, income, height, age; the run was trained"),
+        (ROWS * 3, names, "its numbers were multiplied by .*those of the run by"),
+    ):
+        built(tmp_path, write(tmp_path / "y.csv", rows, header), name="other")
+        with pytest.raises(DecError, match=f"other_test: .*{words}"):
+            list(read_rows(tmp_path / "data/other_test", reader))
 
 
 def test_the_labels_column_by_name_wherever_it_is(tmp_path):

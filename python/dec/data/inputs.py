@@ -10,7 +10,7 @@ from dec.base.errors import DecError
 from dec.base.files import printable
 from dec.data import leveldb
 from dec.data.images.idx import is_idx, read_idx
-from dec.data.numbers import BLOCK, TABLES, Array, Table
+from dec.data.numbers import BLOCK, TABLES, Array, Table, listed
 from dec.data.registry import Block, Reader
 from dec.photos import kinds
 from dec.photos.load import load_rgb
@@ -77,6 +77,22 @@ class Preparation:
                 f"{name}: row {first + bad[0]} (from 0) has NaN or infinity in it"
             )
         return rows
+
+    def refuse_others(self, path: Path, meta: dict) -> None:
+        """Raises DecError for a LevelDB, by its dec.json, of other columns or scale."""
+        columns = (meta.get("matrix") or {}).get("columns")
+        wanted = self._columns.get("columns")
+        if columns and wanted and columns != wanted:
+            raise DecError(
+                f"{path}: rows of the columns {listed(columns)}; the run was trained "
+                f"on {listed(wanted)}, in this order. Name the table instead"
+            )
+        scale = meta.get("scale", self.scale)
+        if scale != self.scale:
+            raise DecError(
+                f"{path}: its numbers were multiplied by {scale}, those of the run by "
+                f"{self.scale}. Name the file that it was made from"
+            )
 
     def read(self, path: Path) -> Iterator[Block]:
         """Blocks of names and rows of an image, idx, npy or table.
@@ -150,6 +166,8 @@ def _from_leveldb(path: Path, reader: Reader) -> Iterator[Block]:
                 f"{path}: rows of {database.width} numbers; this run was trained on "
                 f"rows of {width}"
             )
+        if isinstance(reader, Preparation):
+            reader.refuse_others(path, database.meta or {})
         at = 0
         for rows, _ in database.batches(size=BLOCK):
             end = at + len(rows)

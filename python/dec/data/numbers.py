@@ -119,7 +119,7 @@ class Table:
         if self.names is None:
             say(f"{where}: the first line is taken for a row, not for a header")
         else:
-            say(f"{where}: the first line is taken for a header: {_list(self._first)}")
+            say(f"{where}: the first line is taken for a header: {listed(self._first)}")
 
     def blocks(self) -> Iterator[Block]:
         """Raises DecError, with the line, for what is no row of numbers."""
@@ -198,8 +198,8 @@ class Table:
             )
         if counts and self._stands_out(len(others)):
             raise DecError(
-                f"{where}: {_list(words)}: numbers that count up: is it a header, or a "
-                f"row? {_SAY}"
+                f"{where}: {listed(words)}: numbers that count up: is it a header, or "
+                f"a row? {_SAY}"
             )
         return False
 
@@ -218,7 +218,7 @@ class Table:
         if place is None:
             raise DecError(
                 f"{printable(self.path)}: has no column {wanted!r} for labels; it has "
-                f"{len(words)}: {_list(words)}"
+                f"{len(words)}: {listed(words)}"
             )
         return place
 
@@ -227,13 +227,13 @@ class Table:
             missing = [name for name in wanted if name not in self.names]
             more = [name for name in self.names if name not in wanted]
             differ = [
-                f"{words}: {_list(some)}"
+                f"{words}: {listed(some)}"
                 for words, some in (("missing", missing), ("not in the run", more))
                 if some
             ]
             raise DecError(
                 f"{printable(self.path)}:{self._line}: its columns are "
-                f"{_list(self.names)}; the run was trained on {_list(wanted)}"
+                f"{listed(self.names)}; the run was trained on {listed(wanted)}"
                 + "".join(f"; {words}" for words in differ)
             )
         by_name = dict(zip(self.names, self._places, strict=True))
@@ -324,6 +324,7 @@ def _place(wanted: str | None, columns: int) -> int | None:
     return number - 1 if number > 0 else number + columns
 
 
-def _list(words: list[str]) -> str:
+def listed(words: list[str]) -> str:
+    """Names of columns, for a message."""
     more = ", ..." if len(words) > _NAMED else ""
     return ", ".join(printable(word) or '""' for word in words[:_NAMED]) + more

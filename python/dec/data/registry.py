@@ -99,7 +99,8 @@ def build(
         if source:
             names = ", ".join(one.name for one in all_sets())
             raise DecError(
-                f"{name}: its LevelDBs are not made by dec, which knows {names}"
+                f"{name}: its LevelDBs are not made by dec, which knows {names}; "
+                f"`dec data KIND {source} --name {name}` makes them of your own data"
             )
     elif source or known.public:
         known.build(folder or places.data(), source=source, **options)
