@@ -81,7 +81,7 @@ def test_idx_plain_and_packed_as_numpy_has_it(folder):
         weights, bias = blobs_of[name]
         code = code @ weights.T + bias
         code = code if name == "output" else np.maximum(code, 0)
-    centres = blobs_of["loss"][0].reshape(-1, code.shape[1])
+    centres = blobs_of["loss"][0].T  # a column each
     apart = ((code[:, None] - centres) ** 2).sum(axis=2)
     proba = 1 / (1 + apart)
     proba /= proba.sum(axis=1, keepdims=True)

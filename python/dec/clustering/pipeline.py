@@ -203,13 +203,12 @@ def run_phase2(
 
 
 def _check_clusters(experiment: Experiment, settings: Settings) -> None:
-    """Raises DecError for more clusters than rows: before phase 1, not after it."""
+    """Raises DecError for fewer rows than clusters: before phase 1, not after it."""
     solver = experiment.read_solver(_phase2_solver(experiment, settings.solver))
     net = experiment.read_net(solver.net)
     clusters = settings.clusters or clusters_of(net, solver.net)
-    database = Path(data_layers(net, "TEST")[0].data_param.source)
-    if not database.is_dir():
-        return  # which `_data_digest` tells
+    _data_digest(experiment, net)
+    database = data_layers(net, "TEST")[0].data_param.source
     with leveldb.open_reader(database) as reader:
         if reader.rows < clusters:
             raise DecError(
