@@ -104,7 +104,11 @@ def _photos(sources: list[Path], target: Path | None) -> Iterator[Path]:
                 raise DecError(f"{printable(source)}: there is no such file")
             yield source
             continue
-        for name in files.walk(source):
+
+        def trouble(name: str, words: str, source: Path = source) -> None:
+            say(f"{printable(source / name)}: {words}")
+
+        for name in files.walk(source, trouble):
             path = source / name
             if own and os.path.commonpath([own, os.path.realpath(path.parent)]) == own:
                 continue

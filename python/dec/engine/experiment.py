@@ -53,6 +53,15 @@ class Experiment:
         """Whether its nets were made for the data that it is run on."""
         return self.name == _name(self.folder)
 
+    @property
+    def kind(self) -> str:
+        """The data set that its data are of, where they have a name of their own."""
+        if registry.find(self.name):
+            return self.name
+        meta = leveldb.read_meta(places.data() / f"{self.name}_total") or {}
+        kinds = {known.kind: known.name for known in registry.all_sets() if known.kind}
+        return kinds.get(meta.get("kind"), self.name)
+
     def read_solver(self, file: Path) -> caffe_pb2.SolverParameter:
         """The solver in a file of the experiment, or in one that the user names."""
         solver = prototxt.read_solver(file)

@@ -174,9 +174,14 @@ def build_labelled(
 
 
 def find_photos(folder: Path) -> dict[str, str]:
-    """Names of all files below `folder`'s class folders, and the class of each."""
+    """Names of all files below `folder`'s class folders, and the class of each.
+
+    Links to folders are not followed, and named.
+    """
     found, outside = {}, 0
-    for name in files.walk(folder):
+    for name in files.walk(
+        folder, lambda name, words: say(f"{printable(folder / name)}: {words}")
+    ):
         label, inside, _ = name.partition(os.sep)
         if inside:
             found[name] = label
@@ -186,7 +191,7 @@ def find_photos(folder: Path) -> dict[str, str]:
     empty = [
         entry.name
         for entry in sorted(os.scandir(folder), key=lambda e: e.name)
-        if entry.is_dir()
+        if entry.is_dir(follow_symlinks=False)
         and not entry.name.startswith(".")
         and entry.name not in filled
         and not (folder / entry.name / files.MARKER).exists()
