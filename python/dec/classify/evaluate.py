@@ -119,16 +119,13 @@ def _share(part, whole) -> float | None:
 
 
 def _proba(classifier, database, photos, bar):
-    labels: list[int] = []
-
     def rows():
         for jpeg, label in itertools.islice(encoded.read_photos(database), photos):
-            labels.append(label)
             bar.update()
-            yield classifier.preparation.row(jpeg)
+            yield label, classifier.preparation.row(jpeg)
 
-    proba = np.stack(list(classifier.proba(rows())))
-    return proba, np.array(labels)
+    labels, proba = zip(*classifier.rows(rows()), strict=True)
+    return np.stack(proba), np.array(labels)
 
 
 def _lines(which, names, labels, proba, classes):
