@@ -1,7 +1,8 @@
 """Forward passes: over the database that a net reads, and over rows from memory.
 
 Both in batches of one size, the last of which is filled up: so the numbers of a row
-are the same bits whatever other rows come with it.
+are the same bits whatever other rows are in its batch, and how many. (Its place in the
+batch may change the last bit: BLAS adds up the rows at the end otherwise.)
 """
 
 from collections.abc import Iterable, Iterator, Sequence
