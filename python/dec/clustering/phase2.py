@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from zipfile import BadZipFile
@@ -22,6 +22,7 @@ from dec.clustering.kmeans import kmeans, rows_of_restarts
 from dec.clustering.within import kmeans_within
 from dec.data.leveldb import write_rows
 from dec.engine.experiment import Stage, clusters_of
+from dec.engine.forward import over_database
 from dec.engine.prototxt import data_layers
 from dec.scores.clusters import scores
 
@@ -225,13 +226,15 @@ class Clustering:
         whole = [
             np.empty((self.rows, *net.blobs[top].shape[1:]), np.float32) for top in tops
         ]
-        batch = net.blobs[tops[0]].shape[0]
-        for at in self._steps(batch):
-            net.forward(end=end)
-            for array, top in zip(whole, tops, strict=True):
-                part = array[at : at + batch]
-                # The last batch runs on with the first rows again.
-                part[...] = net.blobs[top].data[: len(part)]
+        many = self.rows >= _MANY
+        with (
+            progress.bar(self.rows, "embed", " rows") if many else nullcontext() as bar
+        ):
+            for at, parts in over_database(net, self.rows, tops, end):
+                for array, part in zip(whole, parts, strict=True):
+                    array[at : at + len(part)] = part
+                if bar is not None:
+                    bar.update(len(parts[0]))
         return whole
 
     def _test_net(self):
@@ -241,17 +244,6 @@ class Clustering:
         net = caffe.Net(str(self.stage.net_file), caffe.TEST)
         net.share_with(self.net)
         return net
-
-    def _steps(self, batch: int) -> Iterator[int]:
-        """The first row of every batch; shows a bar where it takes long."""
-        starts = range(0, self.rows, batch)
-        if self.rows < _MANY:
-            yield from starts
-            return
-        with progress.bar(self.rows, "embed", " rows") as bar:
-            for at in starts:
-                yield at
-                bar.update(min(batch, self.rows - at))
 
     def _check_finite(self, code: np.ndarray) -> None:
         """DecError that tells a row with NaN in it from weights with NaN in them."""
