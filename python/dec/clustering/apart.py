@@ -53,6 +53,7 @@ def run(work: Callable[[], Out], show: bool) -> Out:
 def _run(work: Callable[[], Out], reader: int | None, writer: int) -> Out:
     out: list[Out] = []
     failed: list[BaseException] = []
+    done = threading.Event()
 
     def whole() -> None:
         try:
@@ -60,23 +61,26 @@ def _run(work: Callable[[], Out], reader: int | None, writer: int) -> Out:
                 out.append(work())
         except BaseException as error:
             failed.append(error)
+        finally:
+            done.set()
 
     # libgomp's threads are gone in a child, and it waits for them for ever where the
     # thread that forks has used them, say in a k-means before. A new one has not.
     thread = threading.Thread(target=whole)
     thread.start()
     interrupted = False
-    while thread.is_alive():
+    # Not thread.join(): interrupted, Python 3.11 takes the thread for ended.
+    while not done.is_set():
         try:
             if interrupted:
                 _interrupt_children(thread)
-                thread.join(0.1)
-                continue
-            if reader is not None:
+                done.wait(0.1)
+            else:
                 _relay(reader)
-            thread.join()
+                done.wait()
         except KeyboardInterrupt:
             interrupted = True
+    thread.join()
     if interrupted:
         raise KeyboardInterrupt
     if failed:
@@ -97,9 +101,9 @@ def _ends(show: bool) -> tuple[int | None, int]:
     return reader, writer
 
 
-def _relay(reader: int) -> None:
+def _relay(reader: int | None) -> None:
     """Passes words on to sys.stderr, to their end; old states of a bar are left out."""
-    while True:
+    while reader is not None:
         select.select([reader], [], [])
         try:
             part = os.read(reader, 65536)

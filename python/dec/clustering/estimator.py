@@ -129,11 +129,7 @@ class DEC(
 
     def predict(self, X):
         """The cluster of every row of X: int32, n."""
-        return self.predict_proba(X).argmax(axis=1).astype(np.int32)
-
-    def predict_proba(self, X):
-        """How far every row belongs to each cluster, the paper's q: float32, n x k."""
-        return self._blob("proba", X)
+        return self._blob("proba", X).argmax(axis=1).astype(np.int32)
 
     def transform(self, X):
         """The code of every row of X: float32, n x 10."""

@@ -147,7 +147,9 @@ class Model:
             for file in (partial / "prototxt").glob("*.prototxt"):
                 # As seen from where the folder lies, like runs/NAME: so the two can
                 # be moved together.
-                text = file.read_text().replace(f"{self.path}/", f"{folder.name}/")
+                text = file.read_text()
+                for old in (self.path, self.path.name):
+                    text = text.replace(f'"{old}/', f'"{folder.name}/')
                 file.write_text(text)
             facts = {"parameters": given, "columns": names}
             text = json.dumps(facts, indent=1, default=_plain)
