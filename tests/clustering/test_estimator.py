@@ -232,6 +232,10 @@ def test_pickled_without_its_rows(fitted):
     copy = pickle.loads(text)
     assert np.array_equal(copy.predict(rows), fitted.labels_)
     assert not (copy._model.path / "rows").exists()
+    copy.save("runs/pickled")
+    for command in ("summary", "report"):
+        result = run([COMMAND, command, "runs/pickled"], Path())
+        assert result.returncode == 0, result.stderr
 
 
 def test_its_folder_goes_with_it(place):
