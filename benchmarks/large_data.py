@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from dec.base import progress
-from dec.clustering.phase2 import Clock, Clustering
+from dec.clustering.phase2 import Clustering
+from dec.clustering.state import Clock
 from dec.data.leveldb import write_rows
 from dec.engine import caffe_process
 from dec.engine.experiment import Experiment, Stage

@@ -17,6 +17,21 @@ from dec.engine.forward import Deployed
 _BATCH = 1000  # another size would give other bits
 
 
+def deployed(folder: Path, shape: tuple[int, ...]) -> Deployed:
+    """The deploy net of a run. shape: of a row, (channels, height, width)."""
+    deploy, weights = folder / "deploy.prototxt", folder / "final.caffemodel"
+    return Deployed(deploy, weights, batch=_BATCH, shape=shape)
+
+
+def preparation(folder: Path) -> dict:
+    """How a finished run's rows were made (input.json); DecError if there is none."""
+    needed = ("deploy.prototxt", "final.caffemodel", "input.json")
+    missing = [name for name in needed if not (folder / name).exists()]
+    if missing:
+        raise DecError(f"{folder}: there is no finished run here (no {missing[0]})")
+    return json.loads((folder / "input.json").read_text())
+
+
 def assign(folder: Path, files: list[Path]) -> None:
     """Prints name, cluster and probability of every row, as CSV.
 
@@ -25,11 +40,7 @@ def assign(folder: Path, files: list[Path]) -> None:
     (input.json); or LevelDBs. Raises DecError for files that are
     not there, of another width, or not finite.
     """
-    needed = ("deploy.prototxt", "final.caffemodel", "input.json")
-    missing = [name for name in needed if not (folder / name).exists()]
-    if missing:
-        raise DecError(f"{folder}: there is no finished run here (no {missing[0]})")
-    rows = reader(json.loads((folder / "input.json").read_text()))
+    rows = reader(preparation(folder))
     for path in files:
         if not path.exists():
             raise DecError(f"{path}: there is no such file")
@@ -39,12 +50,7 @@ def assign(folder: Path, files: list[Path]) -> None:
 
 
 def _print_clusters(folder: Path, files: list[Path], reader: Reader) -> None:
-    net = Deployed(
-        folder / "deploy.prototxt",
-        folder / "final.caffemodel",
-        batch=_BATCH,
-        shape=reader.shape,
-    )
+    net = deployed(folder, reader.shape)
     print("name,cluster,probability")
     for name, proba in net.rows(_rows(files, reader), "proba"):
         cluster = proba.argmax()

@@ -13,9 +13,9 @@ from dec.base import progress
 from dec.base.atomic import write_text_atomic
 from dec.base.errors import DecError
 from dec.base.machine import machine
-from dec.clustering import assignments, encoder, phase1
+from dec.clustering import assignments, encoder, phase1, state
 from dec.clustering.figure import draw
-from dec.clustering.phase2 import Clustering, Result, remove_state
+from dec.clustering.phase2 import Clustering, Result
 from dec.data import leveldb, registry
 from dec.engine import caffe_process
 from dec.engine.experiment import Experiment, Stage, clusters_of, row_width
@@ -159,9 +159,9 @@ def run_phase2(
     deploy = read_net(experiment.folder / "deploy.prototxt")
     fit(deploy, row_width(stage.net, stage.source), clusters)
     data = _data_digest(experiment, stage.net)
-    state = stage.digest(autoencoder, data, str(seed), settings.start)
+    rounds = stage.digest(autoencoder, data, str(seed), settings.start)
     ends = json.dumps([settings.tol, settings.max_rounds])
-    key = digest(state, ends, str(deploy))
+    key = digest(rounds, ends, str(deploy))
     if run.finished("dec", key):
         progress.say("dec: up to date")
         return json.loads(run.metrics.read_text())
@@ -171,7 +171,7 @@ def run_phase2(
 
     def work() -> None:
         clustering = Clustering(stage, rows, labels, settings.tol, settings.start)
-        result = clustering.run(autoencoder, seed, settings.max_rounds, state)
+        result = clustering.run(autoencoder, seed, settings.max_rounds, rounds)
         run.begin("dec", key)  # from here on the last run's results are replaced
         clustering.net.save(str(run.path / "final.caffemodel"))
         write(
@@ -198,7 +198,7 @@ def run_phase2(
     drawn = [run.picture.name] if _draw(run, database, metrics) else []
     run.finish("dec", key, [*_RESULTS, *drawn])
     if metrics["converged"]:
-        remove_state(run.path)
+        state.remove(run.path)
     return metrics
 
 

@@ -78,11 +78,16 @@ class Deployed:
         if block:
             yield from self._forward(block, top)
 
-    def _forward(self, block, top) -> Iterator[tuple[Tag, np.ndarray]]:
-        tags, rows = zip(*block, strict=True)
+    def block(self, rows: np.ndarray, top: str) -> np.ndarray:
+        """A blob for up to `batch` rows (n x ...) at once: n x its width, a copy."""
+        n = len(rows)
         # Asked for each time: on a GPU that is what makes it be copied there.
         data = self.net.blobs[self._input].data
-        data[len(rows) :] = 0
-        data[: len(rows)] = np.stack(rows).reshape(len(rows), *self.shape)
-        out = self.net.forward()[top][: len(rows)].reshape(len(rows), -1).copy()
-        yield from zip(tags, out, strict=True)
+        data[n:] = 0
+        data[:n] = rows.reshape(n, *self.shape)
+        self.net.forward()
+        return self.net.blobs[top].data[:n].reshape(n, -1).copy()
+
+    def _forward(self, block, top) -> Iterator[tuple[Tag, np.ndarray]]:
+        tags, rows = zip(*block, strict=True)
+        yield from zip(tags, self.block(np.stack(rows), top), strict=True)
