@@ -167,7 +167,7 @@ def _pretrain(options: argparse.Namespace) -> None:
 
 
 def _cluster(options: argparse.Namespace) -> None:
-    _clusters(options, _experiment(options), {})
+    print(_clusters(options, _experiment(options), {}))
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -175,14 +175,13 @@ def _run(options: argparse.Namespace) -> None:
 
     experiment = _experiment(options)
     seconds = pipeline.build_data(experiment, options.source)
-    run = _clusters(options, experiment, {"data": seconds})
-    if options.report:
-        from dec.clustering.report import report_once
-
-        report_once(run)
+    print(_clusters(options, experiment, {"data": seconds}, options.report))
 
 
-def _clusters(options: argparse.Namespace, experiment, seconds: dict):
+def _clusters(
+    options: argparse.Namespace, experiment, seconds: dict, report: bool = False
+) -> str:
+    """Runs both phases; returns the summary. report: write report.html, too."""
     from dec.clustering import pipeline
     from dec.clustering.summary import summary
 
@@ -195,8 +194,11 @@ def _clusters(options: argparse.Namespace, experiment, seconds: dict):
         start=options.start,
     )
     metrics = pipeline.run(experiment, run, start, settings, seconds)
-    print(summary(metrics, run.path))
-    return run
+    if report:
+        from dec.clustering.report import report_once
+
+        report_once(run)
+    return summary(metrics, run.path)
 
 
 def _settings(options: argparse.Namespace, **more):

@@ -16,11 +16,9 @@ _NAMES = {
 
 
 def summary(metrics: dict, folder: Path) -> str:
-    """The readable end of a run: scores, table, times, files."""
-    parts = [_scores(metrics)]
-    if "table" in metrics:
-        parts.append(_table(metrics))
-    parts += [_times(metrics), _files(folder)]
+    """The readable end of a run: table, times, files and, last, the scores."""
+    parts = [_table(metrics)] if "table" in metrics else []
+    parts += [_times(metrics), _files(folder), _scores(metrics)]
     return "\n\n".join(parts)
 
 
@@ -141,6 +139,7 @@ def _files(folder: Path) -> str:
         "final.caffemodel": "the weights; deploy.prototxt is their net",
         "prototxt/": "nets and solvers as run",
         "log.txt": "Caffe's log",
+        "report.html": "a page to look at",
     }
     lines = [f"Files, in {folder}:"]
     lines += [
