@@ -197,21 +197,23 @@ class Reply:
             raise Failure(f"sent as {encoding}, not asked for", 200, again=False)
         raw = self._response._original_response
         length = raw.length
+        too_large = Failure(f"larger than {max_bytes:,} bytes", 200, again=False)
+        if (length or 0) > max_bytes:
+            raise too_large
         # Of a known length, read below http.client's counting, which would hide it
         # when more comes than was announced.
         source = self._response if length is None else raw.fp
+        most = max_bytes + 1 if length is None else length
         data = bytearray()
         with self._failures():
-            while (length or len(data)) <= max_bytes and len(data) != length:
-                if not (piece := source.read1(_CHUNK)):
-                    break
+            while len(data) < most and (piece := source.read1(_CHUNK)):
                 data += piece
             # Under TLS, what waits may be no data at all, and reading it would block.
             plain = type(self._sock) is socket.socket
             if len(data) == length and plain and wait_for_read(self._sock, 0):
                 data += source.read1(1)
-        if (length or len(data)) > max_bytes:
-            raise Failure(f"larger than {max_bytes:,} bytes", 200, again=False)
+        if len(data) > max_bytes:
+            raise too_large
         if length not in (None, len(data)):
             much = "more than" if len(data) > length else f"{len(data):,} of"
             raise Failure(f"sent {much} the {length:,} bytes announced", 200)
