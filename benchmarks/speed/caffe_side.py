@@ -170,22 +170,23 @@ def pieces(message: Message, net: caffe.Net, train: bool) -> list[dict]:
 
 def time_embedding(job: dict) -> dict:
     """All rows of data/mnist_total, by the code and the prototxts of phase 2."""
-    from dec.clustering.phase2 import Clustering
+    from dec.clustering.embedding import Embedding
     from dec.engine.experiment import Experiment, Stage
     from dec.engine.runs import Run
 
     with tempfile.TemporaryDirectory() as folder:
-        solver = Experiment.find("mnist").folder / "dec_solver.prototxt"
-        stage = Stage.read("dec", Run(Path(folder)), solver, "cpu", 1)
+        mnist = Experiment.find("mnist")
+        solver = mnist.folder / "dec_solver.prototxt"
+        stage = Stage.read("dec", mnist, Run(Path(folder)), solver, "cpu", 1)
         for layer in prototxt.data_layers(stage.net, "TEST"):
             layer.data_param.batch_size = job["batch"]
         if job["side"] == "stock":
             nets.stock(stage.net)
         stage.write()
-        clustering = Clustering(stage, ROWS, None, 0.0)
-        net = clustering.net = caffe.Net(str(stage.net_file), caffe.TEST)
+        net = caffe.Net(str(stage.net_file), caffe.TEST)
         fill_weights(net, np.random.default_rng(0))
-        return measure(lambda: clustering._embed("output", "proba"), ROWS)
+        embedding = Embedding(stage, net, ROWS)
+        return measure(lambda: embedding.tops("output", "proba"), ROWS)
 
 
 def check(job: dict, file: str) -> None:

@@ -1,7 +1,21 @@
-"""Deep Embedded Clustering (Xie, Girshick, Farhadi, ICML 2016) on Caffe."""
+"""Deep Embedded Clustering (Xie, Girshick, Farhadi, ICML 2016) on Caffe.
+
+`from dec import DEC` is the estimator for Python; docs/api.md tells of it.
+"""
 
 import os
+
+__all__ = ["DEC"]
 
 # Caffe's log goes to standard error, which caffe_process turns into the run's log;
 # glog reads this when it is loaded, so it is set before anything imports caffe.
 os.environ.setdefault("GLOG_logtostderr", "1")
+
+
+def __getattr__(name: str):
+    """DEC, when it is asked for: scikit-learn takes its time to be imported."""
+    if name == "DEC":
+        from dec.clustering.estimator import DEC
+
+        return DEC
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -22,7 +22,13 @@ from real_data import real
 from dec.base import progress
 from dec.base.errors import DecError
 from dec.data import leveldb
-from dec.data.labelled.dataset import DataSet, Options, build_labelled, class_weights
+from dec.data.labelled.dataset import (
+    DataSet,
+    Options,
+    build_labelled,
+    class_weights,
+    find_photos,
+)
 from dec.data.labelled.labels import read_labels
 from dec.data.labelled.prepare import decode, encode, read_mean
 from dec.data.labelled.split import SETS, groups, split
@@ -385,6 +391,18 @@ def test_names_of_any_letters_and_photos_of_any_kind(tmp_path):
     for which in SETS:
         for jpeg, _ in encoded.read_photos(data.folder / which):
             assert decode(jpeg).shape == (36, 40, 3)
+
+
+def test_links_to_folders_are_named_and_not_followed(tmp_path, said):
+    photos = make_photos(tmp_path / "photos", 5, ("across", "down"))
+    elsewhere = make_photos(tmp_path / "elsewhere", 5, ("round",))
+    (photos / "linked").symlink_to(elsewhere / "round")
+    (photos / "down/deeper").symlink_to(elsewhere)
+    found = find_photos(photos)
+    assert set(found.values()) == {"across", "down"} and len(found) == 10
+    for name in ("linked", "down/deeper"):
+        assert f"{photos / name}: link to a folder, not followed" in said.getvalue()
+    assert build_labelled(photos, tmp_path / "set", SMALL).classes == ["across", "down"]
 
 
 @pytest.mark.parametrize(

@@ -11,3 +11,7 @@ class DecError(Exception):
 
 class DownloadError(DecError):
     """No source that could be reached has a data set; the exit status is 3."""
+
+
+class EstimatorError(DecError, ValueError):
+    """A DecError of the Python API, where callers look for a ValueError."""

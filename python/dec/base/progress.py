@@ -1,18 +1,35 @@
 """Words and bars for whoever watches, on the terminal's standard error."""
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
+from typing import TextIO
 
 from tqdm import tqdm
 
 _stream = sys.stderr
+_descriptor = 2  # to which children write
+
+
+@contextlib.contextmanager
+def shown_on(stream: TextIO) -> Iterator[None]:
+    """Words and bars go to a stream that has a descriptor, those of children too."""
+    global _stream, _descriptor  # noqa: PLW0603
+    before = _stream, _descriptor
+    _stream, _descriptor = stream, stream.fileno()
+    try:
+        yield
+    finally:
+        _stream, _descriptor = before
 
 
 def keep_stream() -> None:
-    """Goes on writing to today's standard error after fd 2 has been redirected."""
+    """Goes on writing where it does now after fd 2 has been redirected."""
     global _stream
     # As sys.stderr does: a name may hold bytes that are not UTF-8.
-    _stream = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
+    kept = os.dup(_descriptor)
+    _stream = os.fdopen(kept, "w", buffering=1, errors="backslashreplace")
 
 
 def say(text: str) -> None:

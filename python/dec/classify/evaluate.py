@@ -79,16 +79,13 @@ def guesses(proba: np.ndarray, classes: list[str]) -> tuple[str, str, str, str]:
 
 
 def _proba(classifier, database, photos, bar):
-    labels: list[int] = []
-
     def rows():
         for jpeg, label in itertools.islice(encoded.read_photos(database), photos):
-            labels.append(label)
             bar.update()
-            yield classifier.preparation.row(jpeg)
+            yield label, classifier.preparation.row(jpeg)
 
-    proba = np.stack(list(classifier.proba(rows())))
-    return proba, np.array(labels)
+    labels, proba = zip(*classifier.rows(rows()), strict=True)
+    return np.stack(proba), np.array(labels)
 
 
 def _lines(which, names, labels, proba, classes):

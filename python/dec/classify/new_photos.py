@@ -77,11 +77,11 @@ def answers(
     batch: list[tuple[Path, object]] = []
 
     def answered():
-        rows = [row for _, row in batch if not isinstance(row, BadPhoto)]
-        proba = classifier.proba(rows)
+        rows = [pair for pair in batch if not isinstance(pair[1], BadPhoto)]
+        found = classifier.rows(rows)
         for photo, row in batch:
             bad = isinstance(row, BadPhoto)
-            yield photo, row if bad else guesses(next(proba), classifier.classes)
+            yield photo, row if bad else guesses(next(found)[1], classifier.classes)
 
     for photo in photos:
         try:
@@ -104,7 +104,11 @@ def _photos(sources: list[Path], target: Path | None) -> Iterator[Path]:
                 raise DecError(f"{printable(source)}: there is no such file")
             yield source
             continue
-        for name in files.walk(source):
+
+        def trouble(name: str, words: str, source: Path = source) -> None:
+            say(f"{printable(source / name)}: {words}")
+
+        for name in files.walk(source, trouble):
             path = source / name
             if own and os.path.commonpath([own, os.path.realpath(path.parent)]) == own:
                 continue

@@ -12,10 +12,24 @@ from dec.base.tables import table_line
 from dec.data.inputs import read_rows
 from dec.data.registry import Reader, reader
 from dec.engine import caffe_process
+from dec.engine.forward import Deployed
 
-# Always as many, the last ones filled up: so a row's numbers are the same bits
-# whatever other rows come with it.
-_BATCH = 1000
+_BATCH = 1000  # another size would give other bits
+
+
+def deployed(folder: Path, shape: tuple[int, ...]) -> Deployed:
+    """The deploy net of a run. shape: of a row, (channels, height, width)."""
+    deploy, weights = folder / "deploy.prototxt", folder / "final.caffemodel"
+    return Deployed(deploy, weights, batch=_BATCH, shape=shape)
+
+
+def preparation(folder: Path) -> dict:
+    """How a finished run's rows were made (input.json); DecError if there is none."""
+    needed = ("deploy.prototxt", "final.caffemodel", "input.json")
+    missing = [name for name in needed if not (folder / name).exists()]
+    if missing:
+        raise DecError(f"{folder}: there is no finished run here (no {missing[0]})")
+    return json.loads((folder / "input.json").read_text())
 
 
 def assign(folder: Path, files: list[Path]) -> None:
@@ -26,11 +40,7 @@ def assign(folder: Path, files: list[Path]) -> None:
     (input.json); or LevelDBs. Raises DecError for files that are
     not there, of another width, or not finite.
     """
-    needed = ("deploy.prototxt", "final.caffemodel", "input.json")
-    missing = [name for name in needed if not (folder / name).exists()]
-    if missing:
-        raise DecError(f"{folder}: there is no finished run here (no {missing[0]})")
-    rows = reader(json.loads((folder / "input.json").read_text()))
+    rows = reader(preparation(folder))
     for path in files:
         if not path.exists():
             raise DecError(f"{path}: there is no such file")
@@ -40,39 +50,16 @@ def assign(folder: Path, files: list[Path]) -> None:
 
 
 def _print_clusters(folder: Path, files: list[Path], reader: Reader) -> None:
-    import caffe
-
-    net = caffe.Net(
-        str(folder / "deploy.prototxt"),
-        caffe.TEST,
-        weights=str(folder / "final.caffemodel"),
-    )
-    data = net.blobs[net.inputs[0]]
-    data.reshape(_BATCH, *reader.shape)
+    net = deployed(folder, reader.shape)
     print("name,cluster,probability")
-    for names, rows in _batches(files, reader):
-        data.data[...] = 0
-        data.data[: len(rows)] = rows.reshape(-1, *reader.shape)
-        proba = net.forward()["proba"][: len(rows)]
-        clusters = proba.argmax(axis=1)
-        for name, cluster, row in zip(names, clusters, proba, strict=True):
-            line = table_line((name, cluster, f"{row[cluster]:.6f}"))
-            sys.stdout.write(line)
+    for name, proba in net.rows(_rows(files, reader), "proba"):
+        cluster = proba.argmax()
+        sys.stdout.write(table_line((name, cluster, f"{proba[cluster]:.6f}")))
     sys.stdout.flush()
 
 
-def _batches(
-    files: list[Path], reader: Reader
-) -> Iterator[tuple[list[str], np.ndarray]]:
-    """The rows of all files, in batches over their borders."""
-    names: list[str] = []
-    rows: list[np.ndarray] = []
+def _rows(files: list[Path], reader: Reader) -> Iterator[tuple[str, np.ndarray]]:
+    """Name and values of every row of all files."""
     for path in files:
-        for more_names, more_rows in read_rows(path, reader):
-            names += more_names
-            rows.extend(more_rows)
-            while len(rows) >= _BATCH:
-                yield names[:_BATCH], np.stack(rows[:_BATCH])
-                names, rows = names[_BATCH:], rows[_BATCH:]
-    if rows:
-        yield names, np.stack(rows)
+        for names, rows in read_rows(path, reader):
+            yield from zip(names, rows, strict=True)

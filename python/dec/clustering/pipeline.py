@@ -13,12 +13,12 @@ from dec.base import progress
 from dec.base.atomic import write_text_atomic
 from dec.base.errors import DecError
 from dec.base.machine import machine
-from dec.clustering import assignments, encoder, phase1
+from dec.clustering import assignments, encoder, phase1, state
 from dec.clustering.figure import draw
-from dec.clustering.phase2 import Clustering, Result, remove_state
+from dec.clustering.phase2 import Clustering, Result
 from dec.data import leveldb, registry
 from dec.engine import caffe_process
-from dec.engine.experiment import Experiment, Stage, row_width
+from dec.engine.experiment import Experiment, Stage, clusters_of, row_width
 from dec.engine.prototxt import data_layers, fit, read_net, write
 from dec.engine.runs import Run, digest
 from dec.scores.clusters import class_names, columns, contingency, match
@@ -103,6 +103,7 @@ def run(
 ) -> dict:
     """Phases 1 and 2; returns the metrics. before: seconds of the stages before."""
     device, seed = settings.device, settings.seed
+    _check_clusters(experiment, settings)
     autoencoder, seconds = run_phase1(experiment, run, pretraining, device, seed)
     return run_phase2(experiment, run, autoencoder, before | seconds, settings)
 
@@ -158,9 +159,9 @@ def run_phase2(
     deploy = read_net(experiment.folder / "deploy.prototxt")
     fit(deploy, row_width(stage.net, stage.source), clusters)
     data = _data_digest(experiment, stage.net)
-    state = stage.digest(autoencoder, data, str(seed), settings.start)
+    rounds = stage.digest(autoencoder, data, str(seed), settings.start)
     ends = json.dumps([settings.tol, settings.max_rounds])
-    key = digest(state, ends, str(deploy))
+    key = digest(rounds, ends, str(deploy))
     if run.finished("dec", key):
         progress.say("dec: up to date")
         return json.loads(run.metrics.read_text())
@@ -170,7 +171,7 @@ def run_phase2(
 
     def work() -> None:
         clustering = Clustering(stage, rows, labels, settings.tol, settings.start)
-        result = clustering.run(autoencoder, seed, settings.max_rounds, state)
+        result = clustering.run(autoencoder, seed, settings.max_rounds, rounds)
         run.begin("dec", key)  # from here on the last run's results are replaced
         clustering.net.save(str(run.path / "final.caffemodel"))
         write(
@@ -197,8 +198,23 @@ def run_phase2(
     drawn = [run.picture.name] if _draw(run, database, metrics) else []
     run.finish("dec", key, [*_RESULTS, *drawn])
     if metrics["converged"]:
-        remove_state(run.path)
+        state.remove(run.path)
     return metrics
+
+
+def _check_clusters(experiment: Experiment, settings: Settings) -> None:
+    """Raises DecError for fewer rows than clusters: before phase 1, not after it."""
+    solver = experiment.read_solver(_phase2_solver(experiment, settings.solver))
+    net = experiment.read_net(solver.net)
+    clusters = settings.clusters or clusters_of(net, solver.net)
+    _data_digest(experiment, net)
+    database = data_layers(net, "TEST")[0].data_param.source
+    with leveldb.open_reader(database) as reader:
+        if reader.rows < clusters:
+            raise DecError(
+                f"{database}: {reader.rows} rows cannot make {clusters} clusters; see "
+                "--clusters"
+            )
 
 
 def _phase2_solver(experiment: Experiment, given: Path | None) -> Path:
@@ -208,7 +224,7 @@ def _phase2_solver(experiment: Experiment, given: Path | None) -> Path:
         there = (given, experiment.root / given, folder / given)
         return next((path for path in there if path.exists()), given)
     # own/photos_solver.prototxt for the rows of `dec data photos`.
-    solver = folder / f"{experiment.name}_solver.prototxt"
+    solver = folder / f"{experiment.kind}_solver.prototxt"
     return solver if solver.exists() else folder / "dec_solver.prototxt"
 
 

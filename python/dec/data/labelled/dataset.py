@@ -23,6 +23,7 @@ import numpy as np
 
 from dec.base import files, parallel
 from dec.base.atomic import partial_path, replace_dir, write_text_atomic
+from dec.base.digest import digest
 from dec.base.errors import DecError
 from dec.base.files import printable
 from dec.base.progress import bar, say
@@ -35,7 +36,6 @@ from dec.data.labelled.vary import draws
 from dec.data.leveldb import encoded
 from dec.data.leveldb.database import refuse_if_in_use
 from dec.data.leveldb.rows import OWN_FILES
-from dec.engine.runs import digest
 from dec.photos.check import Checked, check
 from dec.photos.load import MAX_PIXELS, BadPhoto
 
@@ -174,9 +174,14 @@ def build_labelled(
 
 
 def find_photos(folder: Path) -> dict[str, str]:
-    """Names of all files below `folder`'s class folders, and the class of each."""
+    """Names of all files below `folder`'s class folders, and the class of each.
+
+    Links to folders are not followed, and named.
+    """
     found, outside = {}, 0
-    for name in files.walk(folder):
+    for name in files.walk(
+        folder, lambda name, words: say(f"{printable(folder / name)}: {words}")
+    ):
         label, inside, _ = name.partition(os.sep)
         if inside:
             found[name] = label
@@ -186,7 +191,7 @@ def find_photos(folder: Path) -> dict[str, str]:
     empty = [
         entry.name
         for entry in sorted(os.scandir(folder), key=lambda e: e.name)
-        if entry.is_dir()
+        if entry.is_dir(follow_symlinks=False)
         and not entry.name.startswith(".")
         and entry.name not in filled
         and not (folder / entry.name / files.MARKER).exists()
