@@ -3,7 +3,11 @@
 import math
 import statistics
 
+from dec.base.text_tables import markdown
+
 MARK = 0.80  # the accuracy to whose first reaching seconds are counted
+_HEADER = ("method", "seed", f"s to {MARK:.0%}", "s to the end", "pretraining, s")
+_HEADER += ("clustering, s", "accuracy", "NMI")
 
 NAMES = {
     "ours": "ours (Caffe)",
@@ -26,22 +30,18 @@ def seconds_to(course: list[dict], accuracy: float) -> float | None:
 
 def table(results: list[dict]) -> str:
     """One row a run and one of medians a method, as Markdown; then the ratios."""
-    lines = [
-        f"| method | seed | s to {MARK:.0%} | s to the end | pretraining, s "
-        "| clustering, s | accuracy | NMI |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    medians = {}
+    rows, medians = [], {}
     for method, name in NAMES.items():
         runs = [result for result in results if result["method"] == method]
         if not runs:
             continue
-        rows = [_numbers(run) for run in runs]
-        for run, row in zip(runs, rows, strict=True):
-            lines.append(_line(name, run["seed"], row))
-        medians[method] = [_median(column) for column in zip(*rows, strict=True)]
-        lines.append(_line(f"**{name}**", "median", medians[method]))
-    return "\n".join([*lines, "", *_ratios(medians), *_parts(results), *_on(results)])
+        numbers = [_numbers(run) for run in runs]
+        for run, row in zip(runs, numbers, strict=True):
+            rows.append(_line(name, run["seed"], row))
+        medians[method] = [_median(column) for column in zip(*numbers, strict=True)]
+        rows.append(_line(f"**{name}**", "median", medians[method]))
+    words = [*_ratios(medians), *_parts(results), *_on(results)]
+    return "\n".join([*markdown(_HEADER, rows), "", *words])
 
 
 def _numbers(run: dict) -> list[float | None]:
@@ -61,10 +61,9 @@ def _median(column: tuple) -> float | None:
     return None if None in column else statistics.median(column)
 
 
-def _line(name: str, seed: int | str, row: list[float | None]) -> str:
+def _line(name: str, seed: int | str, row: list[float | None]) -> list[str]:
     *seconds, acc, nmi = row
-    cells = [name, str(seed), *map(_seconds, seconds), f"{acc:.2%}", f"{nmi:.4f}"]
-    return f"| {' | '.join(cells)} |"
+    return [name, str(seed), *map(_seconds, seconds), f"{acc:.2%}", f"{nmi:.4f}"]
 
 
 def _seconds(value: float | None) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 import nets
 from caffe.proto import caffe_pb2
 
+from dec.base.text_tables import aligned
 from dec.engine import prototxt
 
 VARIANTS = ("stock", "ours", "bfloat16")
@@ -68,24 +69,25 @@ def train(folder: Path, photos: Path, seed: int) -> None:
 
 
 def table(seeds: list[int]) -> str:
-    rows = [f"{'':10}{'seconds of training':>30}{'val, % right':>26}{'test':>26}"]
+    rows = [("", "seconds of training", "val, % right", "test")]
     for variant in VARIANTS:
         found = [
             json.loads((OUT / f"{variant}-{seed}" / "metrics.json").read_text())
             for seed in seeds
         ]
-        rows.append(
-            f"{variant:10}"
-            + _cell([m["seconds"]["training"] for m in found], 30)
-            + _cell([100 * m["val"]["accuracy"] for m in found], 26)
-            + _cell([100 * m["test"]["accuracy"] for m in found], 26)
+        training = [m["seconds"]["training"] for m in found]
+        right = (
+            [100 * m[which]["accuracy"] for m in found] for which in ("val", "test")
         )
-    return "\n".join(rows) + f"\nSeeds {', '.join(map(str, seeds))}; behind /: medians."
+        rows.append((variant, *map(_cell, (training, *right))))
+    lines = aligned(rows, ("<10", ">30", ">26", ">26"))
+    lines += [f"Seeds {', '.join(map(str, seeds))}; behind /: medians."]
+    return "\n".join(lines)
 
 
-def _cell(values: list[float], width: int) -> str:
+def _cell(values: list[float]) -> str:
     text = " ".join(f"{value:.1f}" for value in values)
-    return f"{text} / {statistics.median(values):.1f}".rjust(width)
+    return f"{text} / {statistics.median(values):.1f}"
 
 
 if __name__ == "__main__":

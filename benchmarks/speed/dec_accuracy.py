@@ -15,6 +15,7 @@ from pathlib import Path
 
 from accuracy import OUT, VARIANTS, change
 
+from dec.base.text_tables import markdown
 from dec.engine import prototxt
 
 SOURCE = Path("prototxt/dec/mnist")
@@ -56,15 +57,15 @@ def write(variant: str) -> Path:
 
 
 def table(seeds: list[int]) -> str:
-    rows = ["| layers | seed | accuracy | NMI | rounds | phase 2 |", "| --- " * 6 + "|"]
+    header = ("layers", "seed", "accuracy", "NMI", "rounds", "phase 2")
+    rows = []
     for variant in VARIANTS:
         for seed in seeds:
             found = json.loads((_run(variant, seed) / "metrics.json").read_text())
-            rows.append(
-                f"| {variant} | {seed} | {found['acc']:.2%} | {found['nmi']:.4f} | "
-                f"{found['rounds']} | {found['seconds']['dec']:.0f} s |"
-            )
-    return "\n".join(rows)
+            scores = f"{found['acc']:.2%}", f"{found['nmi']:.4f}"
+            seconds = f"{found['seconds']['dec']:.0f} s"
+            rows.append((variant, seed, *scores, found["rounds"], seconds))
+    return "\n".join(markdown(header, rows))
 
 
 def _run(variant: str, seed: int) -> Path:

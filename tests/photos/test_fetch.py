@@ -416,6 +416,29 @@ def test_not_our_manifest(server, get, tmp_path):
     assert not server.hits
 
 
+def test_a_manifest_that_a_spreadsheet_saved(server, get, tmp_path):
+    get(["a", "café"])
+    path = tmp_path / "out/manifest.csv"
+    text = path.read_text().replace(",", ";").replace("\n", "\r\n")
+    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert get(["a", "café"]).there == 2
+    path.write_bytes(text.encode("cp1252"))
+    with pytest.raises(DecError, match="manifest.csv:3: is not UTF-8; save it as CSV"):
+        get(["a", "café"])
+    assert path.read_bytes() == text.encode("cp1252")
+
+
+def test_an_id_that_is_twice_in_the_manifest(server, get, tmp_path):
+    get(["a"])
+    path = tmp_path / "out/manifest.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines, lines[1]]))
+    assert get(["a"]).there == 1
+    path.write_text("".join([*lines, lines[1].replace("fetched", "failed")]))
+    with pytest.raises(DecError, match="manifest.csv:3: a is in line 2 too, and other"):
+        get(["a"])
+
+
 def test_two_at_a_time(get, tmp_path):
     with (
         fetching.files.own_folder(tmp_path / "out/.dec-fetch", "fetch"),

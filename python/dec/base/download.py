@@ -28,7 +28,7 @@ _SPAN = re.compile(r"bytes (\d{1,18})-\d*/(?:(\d{1,18})|\*)", re.ASCII)
 _sleep = time.sleep
 
 
-def fetch(  # noqa: PLR0913
+def fetch(
     urls: Iterable[str],
     dest: str | Path,
     *,

@@ -15,7 +15,7 @@ _descriptor = 2  # to which children write
 @contextlib.contextmanager
 def shown_on(stream: TextIO) -> Iterator[None]:
     """Words and bars go to a stream that has a descriptor, those of children too."""
-    global _stream, _descriptor  # noqa: PLW0603
+    global _stream, _descriptor
     before = _stream, _descriptor
     _stream, _descriptor = stream, stream.fileno()
     try:

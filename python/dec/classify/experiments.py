@@ -12,6 +12,7 @@ from dec.base.atomic import write_text_atomic
 from dec.base.errors import DecError
 from dec.base.files import names_folder, printable
 from dec.base.progress import say
+from dec.base.text_tables import markdown
 from dec.base.words import duration
 from dec.classify.clusters import named_by_majority, read_clusters
 from dec.classify.experiment import Experiment
@@ -21,6 +22,8 @@ from dec.data.labelled.dataset import Options, build_labelled, find_photos
 from dec.data.labelled.split import SETS
 from dec.engine.runs import Run, digest
 
+_HEADER = ("experiment", "photos (train / val / test)", "train", "val", "test (95%)")
+_HEADER += ("every seed's test", "class: precision, recall (test)", "training")
 _KEYS = {"name", "each", "without", "only", "shares", "solver", "clusters", "weighted"}
 
 
@@ -201,17 +204,13 @@ def table(root: Path, trials: list[Trial], seeds: tuple[int, ...]) -> str:
     Of several seeds the one of median test accuracy is shown, and the test accuracy
     of each beside.
     """
-    lines = [
-        "| experiment | photos (train / val / test) | train | val | test (95%) | "
-        "every seed's test | class: precision, recall (test) | training |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    rows = []
     for trial in trials:
         runs = [_metrics(_run_folder(root, trial, seed)) for seed in seeds]
         done = [run for run in runs if run]
         if done:
-            lines.append(_line(trial, done))
-    return "\n".join(lines) if len(lines) > 2 else "no experiment is finished"
+            rows.append(_row(trial, done))
+    return "\n".join(markdown(_HEADER, rows)) if rows else "no experiment is finished"
 
 
 def _metrics(folder: Path) -> dict | None:
@@ -221,7 +220,7 @@ def _metrics(folder: Path) -> dict | None:
         return None
 
 
-def _line(trial: Trial, runs: list[dict]) -> str:
+def _row(trial: Trial, runs: list[dict]) -> list[str]:
     ordered = sorted(runs, key=lambda run: run["test"]["accuracy"])
     shown = ordered[(len(ordered) - 1) // 2]
     counts = " / ".join(f"{sum(shown['counts'][s]):,}" for s in SETS)
@@ -233,7 +232,7 @@ def _line(trial: Trial, runs: list[dict]) -> str:
         )
     )
     every = ", ".join(f"{100 * run['test']['accuracy']:.1f}" for run in runs)
-    cells = [
+    return [
         printable(trial.name),
         counts,
         percent(shown["train"]["accuracy"]),
@@ -243,4 +242,3 @@ def _line(trial: Trial, runs: list[dict]) -> str:
         scores,
         duration(shown["seconds"]["training"]),
     ]
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

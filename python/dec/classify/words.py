@@ -4,6 +4,7 @@ import statistics
 from pathlib import Path
 
 from dec.base.files import printable
+from dec.base.text_tables import aligned
 from dec.base.words import duration
 from dec.data.labelled.split import SETS
 
@@ -27,15 +28,17 @@ def summary(metrics: dict, folder: Path) -> str:
     trained = f"{metrics['iterations']:,} iterations, seed {metrics['seed']}"
     if metrics["patience"]:
         trained += f", the weights of iteration {metrics['iteration']:,}"
-    lines = [trained, "", f"{'':8}{'photos':>7}  accuracy, 95% interval"]
+    rows = [("", "photos", "  accuracy, 95% interval")]
     for which in SETS:
         score = metrics[which]
-        lines.append(f"{which:8}{score['n']:>7,}  {accuracy(score)}")
+        rows.append((which, f"{score['n']:,}", f"  {accuracy(score)}"))
+    lines = [trained, "", *aligned(rows, ("<8", ">7", "<0"))]
     seconds = metrics["seconds"]
     lines += ["", table(metrics), ""]
     lines += [", ".join(f"{name} {duration(s)}" for name, s in seconds.items())]
     lines += [f"Files, in {folder}:"]
-    lines += [f"  {name:18}{text}" for name, text in _FILES.items()]
+    rows = [(f"  {name}", text) for name, text in _FILES.items()]
+    lines += aligned(rows, ("<20", "<0"))
     lines += [
         f"New photos: dec classify {folder} photo.jpg folder/",
         f"A page to look at: dec report {folder}",
@@ -47,17 +50,14 @@ def table(metrics: dict) -> str:
     """The test photos: actual class by predicted one, recall, precision."""
     names = [printable(name) for name in metrics["classes"]]
     test = metrics["test"]
-    wide = max(len("precision"), *map(len, names))
     column = max(8, *(len(name) + 2 for name in names))
-    lines = ["Test photos of each class (down) by what they were taken for (across):"]
-    head = "".join(f"{name:>{column}}" for name in names)
-    lines.append(f"{'':{wide}}{head}    recall")
+    words = "Test photos of each class (down) by what they were taken for (across):"
+    rows = [("", *names, "recall")]
     for name, row, recall in zip(names, test["table"], test["recall"], strict=True):
-        cells = "".join(f"{n or '.':>{column}}" for n in row)
-        lines.append(f"{name:{wide}}{cells}{percent(recall):>10}")
-    cells = "".join(f"{percent(p):>{column}}" for p in test["precision"])
-    lines.append(f"{'precision':{wide}}{cells}")
-    return "\n".join(lines)
+        rows.append((name, *(n or "." for n in row), percent(recall)))
+    rows.append(("precision", *map(percent, test["precision"])))
+    columns = ("<0", *[f">{column}"] * len(names), ">10")
+    return "\n".join([words, *aligned(rows, columns)])
 
 
 def percent(share: float | None) -> str:

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
+from dec.base.text_tables import aligned, markdown
 from dec.scores.clusters import class_names, columns
 
 _AE = "autoencoder + k-means"
+_RUNS = ("run", "method", "seed", "accuracy", "NMI", "ARI", "rounds")
+_RUNS += ("phase 1", "phase 2")
+_MEDIANS = ("method", "seeds", "accuracy", "lowest", "highest", "NMI", "ARI")
 _NAMES = {
     "data": "data",
     "stack": "autoencoder",
@@ -24,31 +28,32 @@ def summary(metrics: dict, folder: Path) -> str:
 
 def table(runs: dict[str, dict]) -> str:
     """One row a run, name and metrics, then the medians by method, as Markdown."""
-    lines = [
-        "| run | method | seed | accuracy | NMI | ARI | rounds | phase 1 | phase 2 |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
     by_method: dict[str, list[dict]] = {}
+    rows = []
     for name, run in runs.items():
         method = _method(run)
         by_method.setdefault(method, []).append(run)
-        lines.append(f"| {name} | {method} | {run['seed']} | {_row(run)} |")
+        rows.append((name, method, run["seed"], *_row(run)))
         # A run with another's code would tell of the same k-means again.
         if run.get("kmeans") and run.get("method", "DEC") == "DEC":
             name = _AE.replace("k-means", "plain k-means") if _plain(run) else _AE
             by_method.setdefault(name, []).append(run["kmeans"])
-    lines += ["", "| method | seeds | accuracy | lowest | highest | NMI | ARI |"]
-    lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
-    by_acc = sorted(by_method, key=lambda m: _median(by_method[m], "acc"))
-    for method in by_acc:
+    medians = []
+    for method in sorted(by_method, key=lambda m: _median(by_method[m], "acc")):
         found = by_method[method]
         acc = [entry["acc"] for entry in found]
-        lines.append(
-            f"| {method} | {len(found)} | {_median(found, 'acc'):.2%} | {min(acc):.2%} "
-            f"| {max(acc):.2%} | {_median(found, 'nmi'):.4f} "
-            f"| {_median(found, 'ari'):.4f} |"
+        medians.append(
+            (
+                method,
+                len(found),
+                f"{_median(found, 'acc'):.2%}",
+                f"{min(acc):.2%}",
+                f"{max(acc):.2%}",
+                f"{_median(found, 'nmi'):.4f}",
+                f"{_median(found, 'ari'):.4f}",
+            )
         )
-    return "\n".join(lines)
+    return "\n".join([*markdown(_RUNS, rows), "", *markdown(_MEDIANS, medians)])
 
 
 def _method(run: dict) -> str:
@@ -60,7 +65,7 @@ def _plain(run: dict) -> bool:
     return "kmeans" in run and run.get("start", "plain") == "plain"
 
 
-def _row(run: dict) -> str:
+def _row(run: dict) -> tuple[str, ...]:
     seconds = dict(run["seconds"])
     phase2 = seconds.pop("dec", None) or seconds.pop("kmeans", 0)
     seconds.pop("data", None)
@@ -68,10 +73,8 @@ def _row(run: dict) -> str:
     rounds = f"{run['rounds']}" if "rounds" in run else ""
     if not run.get("converged", True):
         rounds += ", not converged"
-    return (
-        f"{run['acc']:.2%} | {run['nmi']:.4f} | {run['ari']:.4f} | {rounds} | {phase1} "
-        f"| {phase2:.0f} s"
-    )
+    scores = f"{run['acc']:.2%}", f"{run['nmi']:.4f}", f"{run['ari']:.4f}"
+    return (*scores, rounds, phase1, f"{phase2:.0f} s")
 
 
 def _median(entries: list[dict], score: str) -> float:
@@ -85,32 +88,31 @@ def _scores(metrics: dict) -> str:
     head = f"{metrics['n']:,} rows in {metrics['k']} clusters, seed {metrics['seed']}, "
     if "acc" not in metrics:
         return head + rounds
-    lines = [head + rounds, "", f"{'':22}accuracy     NMI     ARI"]
+    rows = [("", "accuracy", "NMI", "ARI")]
     for name, row in (
         (_AE, metrics["kmeans"]),
         (metrics.get("method", "DEC"), metrics),
     ):
-        lines.append(f"{name:22}{row['acc']:8.2%}{row['nmi']:8.4f}{row['ari']:8.4f}")
-    return "\n".join(lines)
+        numbers = f"{row['acc']:.2%}", f"{row['nmi']:.4f}", f"{row['ari']:.4f}"
+        rows.append((name, *numbers))
+    return "\n".join([head + rounds, "", *aligned(rows, ("<22", ">8", ">8", ">8"))])
 
 
 def _table(metrics: dict) -> str:
     table = np.array(metrics["table"])
     order = columns(metrics)
     width = max(6, len(str(table.max())) + 2)
-    lines = ["Rows of each class (down) by cluster (across, matched to the classes):"]
-    classes = [_short(name) for name in class_names(metrics)]
-    left = max(6, *map(len, classes))
-    names = "".join(f"{f'c{c}':>{width}}" for c in order)
-    lines.append(f"{'class':>{left}} |{names}  |  right")
-    for i, row in enumerate(table):
-        own = metrics["cluster_of_class"][i]
+    words = "Rows of each class (down) by cluster (across, matched to the classes):"
+    bars = " |", "  |"
+    rows = [("class", bars[0], *(f"c{c}" for c in order), bars[1], "right")]
+    for i, name in enumerate(class_names(metrics)):
+        row, own = table[i], metrics["cluster_of_class"][i]
         right = row[own] / max(row.sum(), 1) if own >= 0 else 0.0
-        cells = "".join(f"{row[c] or '.':>{width}}" for c in order)
-        lines.append(f"{classes[i]:>{left}} |{cells}  | {right:6.1%}")
-    total = "".join(f"{table[:, c].sum():>{width}}" for c in order)
-    lines.append(f"{'all':>{left}} |{total}  |")
-    return "\n".join(lines)
+        cells = (row[c] or "." for c in order)
+        rows.append((_short(name), bars[0], *cells, bars[1], f"{right:.1%}"))
+    rows.append(("all", bars[0], *(table[:, c].sum() for c in order), bars[1]))
+    widths = (">6", "<2", *[f">{width}"] * len(order), "<3", ">7")
+    return "\n".join([words, *aligned(rows, widths)])
 
 
 def _short(name: str) -> str:
@@ -123,12 +125,12 @@ def _times(metrics: dict) -> str:
         f"Time, seconds ({on['processor']}, {on['threads']} threads, OpenBLAS kernels "
         f"for {on['kernels']}):"
     ]
-    for name, seconds in metrics["seconds"].items():
-        lines.append(f"  {_NAMES.get(name, name):14}{seconds:8.1f}")
+    seconds = metrics["seconds"]
     detail = ", ".join(f"{name} {s:.1f}" for name, s in metrics["dec_seconds"].items())
-    lines[-1] += f"  ({detail})"
-    lines.append(f"  {'together':14}{sum(metrics['seconds'].values()):8.1f}")
-    return "\n".join(lines)
+    rows = [(f"  {_NAMES.get(name, name)}", f"{s:.1f}") for name, s in seconds.items()]
+    rows[-1] = (*rows[-1], f"  ({detail})")
+    rows.append(("  together", f"{sum(seconds.values()):.1f}"))
+    return "\n".join([*lines, *aligned(rows, ("<16", ">8", "<0"))])
 
 
 def _files(folder: Path) -> str:
@@ -141,8 +143,5 @@ def _files(folder: Path) -> str:
         "log.txt": "Caffe's log",
         "report.html": "a page to look at",
     }
-    lines = [f"Files, in {folder}:"]
-    lines += [
-        f"  {name:18}{text}" for name, text in what.items() if (folder / name).exists()
-    ]
-    return "\n".join(lines)
+    rows = [(f"  {n}", text) for n, text in what.items() if (folder / n).exists()]
+    return "\n".join([f"Files, in {folder}:", *aligned(rows, ("<20", "<0"))])

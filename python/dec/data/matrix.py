@@ -85,7 +85,7 @@ def _existing(name, source):
     return source
 
 
-def _build(name, folder, opened, source, facts, words):  # noqa: PLR0913
+def _build(name, folder, opened, source, facts, words):
     """The three databases; `facts` is what decides them, beside this module.
 
     opened: makes an Array or a Table of `source`. words: the labels of an Array.

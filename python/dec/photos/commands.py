@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dec.base.arguments import hash_bits, natural, positive, width_x_height
 from dec.base.files import REJECTED, printable, report_folder
+from dec.base.text_tables import aligned
 from dec.photos.reasons import MOVABLE, MOVED_BY_DEFAULT
 
 _EXAMPLES = """examples:
@@ -163,11 +164,12 @@ def _clean(options: argparse.Namespace) -> None:
         jobs=options.jobs,
     )
     moved = any(gone for _, gone in counts.values())
-    print(f"{'':<16}{'photos':>10}" + (f"{'moved':>10}" if moved else ""))
-    for reason, (photos, gone) in counts.items():
-        print(f"{reason:<16}{photos:>10,}" + (f"{gone:>10,}" if moved else ""))
     total = [sum(column) for column in zip(*counts.values(), strict=True)]
-    print(f"{'total':<16}{total[0]:>10,}" + (f"{total[1]:>10,}" if moved else ""))
+    rows = [("", "photos", "moved")]
+    for reason, numbers in [*counts.items(), ("total", total)]:
+        rows.append((reason, *(f"{number:,}" for number in numbers)))
+    shown = rows if moved else [row[:2] for row in rows]
+    print("\n".join(aligned(shown, ("<16", ">10", ">10"))))
     print(f"report: {printable(report / 'report.csv')}")
     if moved:
         print(f"moved to: {printable(options.folder / REJECTED)}")
@@ -195,26 +197,32 @@ def _stats(options: argparse.Namespace) -> None:
         options.folder, report, tolerance=options.within, jobs=options.jobs
     )
     total = sum(group.photos for group in groups)
-    print(f"{'resolution':>15}{'photos':>10}{'share':>8}   widths      heights")
+    rows = [("resolution", "photos", "share", "   widths", "heights")]
     for group in groups[: options.top]:
-        print(
-            f"{group.width:>6} x {group.height:<6}{group.photos:>10,}"
-            f"{group.photos / total:>8.1%}   "
-            f"{_range(group.min_width, group.max_width):<12}"
-            f"{_range(group.min_height, group.max_height)}"
-        )
+        size = f"{group.width:>6} x {group.height:<6}"
+        widths = f"   {_range(group.min_width, group.max_width)}"
+        heights = _range(group.min_height, group.max_height)
+        rows.append((size, *_shares(group.photos, total), widths, heights))
     if rest := groups[options.top :]:
         photos = sum(group.photos for group in rest)
-        print(f"{len(rest):>8,} others{photos:>10,}{photos / total:>8.1%}")
-    print(f"{'total':>15}{total:>10,}")
+        rows.append((f"{len(rest):,} others", *_shares(photos, total)))
+    rows.append(("total", f"{total:,}"))
     if bad:
-        print(f"{'unreadable':>15}{bad:>10,}   (dec photos clean tells why)")
+        rows.append(("unreadable", f"{bad:,}"))
+    lines = aligned(rows, (">15", ">10", ">8", "<15", "<0"))
+    if bad:
+        lines[-1] += "   (dec photos clean tells why)"
+    print("\n".join(lines))
     print(
         f"smallest width {min(group.min_width for group in groups)}, "
         f"smallest height {min(group.min_height for group in groups)}"
     )
     print(f"table: {printable(report / 'resolutions.csv')}")
     print(f"picture: {printable(report / 'resolutions.png')}")
+
+
+def _shares(photos, total):
+    return f"{photos:,}", f"{photos / total:.1%}"
 
 
 def _range(low, high):

@@ -42,11 +42,18 @@ def read(path: Path) -> dict[str, Row]:
             f"{printable(path)}: not a manifest of `dec photos fetch`; "
             "move it out of the way"
         )
-    rows = {}
+    rows: dict[str, Row] = {}
+    first: dict[str, int] = {}
     for number, line in lines:
         row = _parse(line)
         if row is None:
             raise DecError(f"{printable(path)}:{number}: the row is damaged")
+        if row != rows.get(row.id, row):
+            raise DecError(
+                f"{printable(path)}:{number}: {printable(row.id)} is in line "
+                f"{first[row.id]} too, and otherwise; remove one of the two"
+            )
+        first.setdefault(row.id, number)
         rows[row.id] = row
     return rows
 

@@ -28,6 +28,7 @@ from dec.base.errors import DecError
 from dec.base.files import printable
 from dec.base.progress import bar, say
 from dec.base.tables import read_pairs, write_table
+from dec.base.text_tables import aligned
 from dec.data.labelled.labels import one_spelling, read_labels
 from dec.data.labelled.prepare import Size, decode, encode, write_blob
 from dec.data.labelled.split import SETS, groups, split
@@ -111,13 +112,12 @@ class DataSet:
 
     def table(self) -> str:
         """Photos by class and set, as text."""
-        wide = max(len(printable(name)) for name in (*self.classes, "class"))
-        lines = [f"{'class':{wide}}" + "".join(f"{name:>8}" for name in SETS)]
+        rows = [("class", *SETS)]
         for label, name in enumerate(self.classes):
-            row = "".join(f"{self.counts[s][label]:>8,}" for s in SETS)
-            lines.append(f"{printable(name):{wide}}{row}")
-        total = "".join(f"{sum(self.counts[s]):>8,}" for s in SETS)
-        lines.append(f"{'all':{wide}}{total}")
+            counts = (f"{self.counts[s][label]:,}" for s in SETS)
+            rows.append((printable(name), *counts))
+        rows.append(("all", *(f"{sum(self.counts[s]):,}" for s in SETS)))
+        lines = aligned(rows, ("<0", ">8", ">8", ">8"))
         if copies := self.facts["options"].get("copies"):
             lines.append(f"train: and {copies} random variants of every photo")
         return "\n".join(lines)
