@@ -24,7 +24,7 @@ def tiff(values: np.ndarray, photometric: int, **options) -> bytes:
     return packed(strips, values.shape, bits, form, photometric, **options)
 
 
-def packed(  # noqa: PLR0913
+def packed(
     strips: list[bytes],
     shape: tuple[int, int, int],
     bits: int,
