@@ -134,6 +134,17 @@ def test_as_another_reader_sees_it(tmp_path, planar, compression, dtype):
         assert np.abs(np.asarray(load_rgb(path)) - seen * scale).max() <= 1
 
 
+def test_any_byte_of_a_directory_may_be_wrong(tmp_path):
+    rng = np.random.default_rng(1)
+    data = tiff(np.zeros((4, 5, 3), np.float64), 2)
+    for _ in range(300):
+        bad = bytearray(data)
+        for at in rng.integers(490, len(data), 3):
+            bad[at] = rng.integers(256)
+        with pytest.raises(BadPhoto):
+            load_rgb(written(tmp_path, bytes(bad)), 10**6)
+
+
 @pytest.mark.parametrize("code,word", [(34887, "LERC"), (34933, "PNG")])
 def test_tiff_compression_that_is_not_read(tmp_path, code, word):
     data = packed([bytes(48)], (6, 8, 1), 8, compression=code)
@@ -165,6 +176,9 @@ def with_frame(data, marker, bits=None, components=None):
 def test_jpeg_that_is_not_read(tmp_path, marker, bits, components, words):
     data = with_frame(jpeg(1), marker, bits, components)
     assert_unsupported(written(tmp_path, data), words)
+    frame = data.index(bytes([0xFF, marker]))
+    filled = data[:frame] + b"\xff\xff\xff" + data[frame:]
+    assert_unsupported(written(tmp_path, filled), words)
 
 
 def test_jpeg_with_a_damaged_header_is_the_same_whatever_was_read_before(tmp_path):

@@ -18,8 +18,6 @@ from dec.engine import prototxt
 from dec.engine.experiment import OWN, Experiment
 from dec.engine.prototxt_edit import edited, in_comments
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
 
 def new_experiment(
     name: str, like: str = "own", width: int | None = None, clusters: int | None = None
@@ -31,7 +29,7 @@ def new_experiment(
     or that of `like` without it. Encoders are not copied: they are of other data.
     Raises DecError where there is something of that name; nothing is overwritten.
     """
-    if not _NAME.fullmatch(name):
+    if not registry.NAME.fullmatch(name):
         raise DecError(
             f"{name}: an experiment's name is a folder's, of letters, digits, - _ ."
         )

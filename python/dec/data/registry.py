@@ -20,7 +20,8 @@ from dec.base import places
 from dec.base.errors import DecError
 
 Block = tuple[list[str], np.ndarray]
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+# Of LevelDBs and of an experiment: a part of a folder's name, and of a command.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class Reader(Protocol):
@@ -77,7 +78,7 @@ def find(name: str) -> DataSet | None:
 
 def check_name(known: str, name: str) -> None:
     """Raises DecError for what cannot name LevelDBs of the data set `known`."""
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise DecError(
             f"{name}: a name is of letters, digits, - _ . and no other signs"
         )

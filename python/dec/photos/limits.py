@@ -56,8 +56,9 @@ def unread(file: BinaryIO, kind: Kind, refused: bool) -> str:
     }.get(kind)
     if look is None:
         return ""
-    file.seek(0)
-    with contextlib.suppress(struct.error, IndexError):  # a header that is cut short
+    # Damaged headers end in any exception; whoever decodes the file tells them.
+    with contextlib.suppress(Exception):
+        file.seek(0)
         return look(file)
     return ""
 
@@ -67,6 +68,9 @@ def _jpeg(file):
     while True:
         marker, length = struct.unpack(">HH", file.read(4))
         low = marker & 0xFF
+        if marker == 0xFFFF:  # markers may be filled up in front
+            file.seek(-3, os.SEEK_CUR)
+            continue
         if marker >> 8 != 0xFF or low == 0xDA or length < 2:
             return ""
         if 0xC0 <= low <= 0xCF and low not in (0xC4, 0xC8, 0xCC):
@@ -87,17 +91,14 @@ def _tiff(file, refused):
     if b"+" in head[2:4]:  # BigTIFF
         head += file.read(8)
     tags = TiffImagePlugin.ImageFileDirectory_v2(head)
-    try:
-        file.seek(tags.next)
-        tags.load(file)
-        bits = set(tags.get(_BITS, (1,)))
-        formats = set(tags.get(_FORMAT, (1,)))
-        samples = tags.get(_SAMPLES, 1)
-        planes = samples > 1 and tags.get(_PLANAR, 1) == 2
-        compression = tags.get(_COMPRESSION, 1)
-        white_is_0 = tags.get(_PHOTOMETRIC) == 0
-    except Exception:  # whatever Pillow says of a damaged directory
-        return ""
+    file.seek(tags.next)
+    tags.load(file)
+    bits = set(tags.get(_BITS, (1,)))
+    formats = set(tags.get(_FORMAT, (1,)))
+    samples = tags.get(_SAMPLES, 1)
+    planes = samples > 1 and tags.get(_PLANAR, 1) == 2
+    compression = tags.get(_COMPRESSION, 1)
+    white_is_0 = tags.get(_PHOTOMETRIC) == 0
     if compression in _COMPRESSIONS.keys() - TiffImagePlugin.COMPRESSION_INFO.keys():
         return f"TIFF with compression by {_COMPRESSIONS[compression]}"
     plain = bits <= _DEPTHS and formats <= {*_FORMATS, 4} and 1 <= samples <= 64
