@@ -1,5 +1,6 @@
 """The files that a training goes on from: Caffe's snapshots, and the best weights."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,10 +29,10 @@ class Snapshots:
         name = f"{self.stage.name}_best_iter_{iteration}.caffemodel"
         return self.stage.run.path / name
 
-    def clear(self, but: int = 0, best: int = 0) -> None:
-        """Removes all snapshots and best weights but these."""
+    def clear(self, but: Collection[int] = (), best: int = 0) -> None:
+        """Removes all snapshots and best weights but those of these iterations."""
         for iteration in self.iterations():
-            if iteration != but:
+            if iteration not in but:
                 state = self.state_file(iteration)
                 state.unlink()
                 weights = state.with_suffix(".caffemodel")

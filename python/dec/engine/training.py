@@ -34,6 +34,7 @@ from dec.engine.experiment import Stage
 from dec.engine.snapshots import Snapshots
 
 _POINTS = 2000  # of the loss curve, at most
+_KEEP = 2  # snapshots: one in reserve, should the disk lose the other
 _GLANCE = 0.2  # seconds between two looks at the loss, and for Ctrl-C
 
 
@@ -190,7 +191,8 @@ class _Loop:
                 f"{self.training.title}: starts anew, as what belongs to its snapshots "
                 f"is missing ({self.training.history}, or the best weights so far)"
             )
-        self.snapshots.clear(but=at, best=self._best())
+        before = [iteration for iteration in there if iteration <= at]
+        self.snapshots.clear(but=before, best=self._best())
         return at
 
     def _train(self) -> None:
@@ -294,7 +296,7 @@ class _Loop:
         path = self.stage.run.path / self.training.history
         write_text_atomic(path, json.dumps(self.record) + "\n")
         self.noted = self.solver.iter
-        last = max(self.snapshots.iterations(), default=0)
+        last = self.snapshots.iterations()[-_KEEP:]
         self.snapshots.clear(but=last, best=self._best())
 
     def _keep_weights(self) -> None:
