@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from conftest import DEC, make_project, run
+from conftest import DEC, ROOT, make_project, run
 from test_pipeline import assert_same_weights
 
 KILLS = 20
@@ -88,6 +88,48 @@ def test_killed_runs_end_bit_for_bit_the_same(tmp_path):
     assert same[0] == same[1]
     assert comparable(whole) == comparable(killed)
     assert not list((killed / name).glob("*.solverstate"))
+
+
+# Ctrl-C while a step computes, at the first one that ends behind an iteration.
+_STOP_BEHIND = """
+import os, signal, sys, caffe
+from dec.cli import main
+class Stopped:
+    def __init__(self, solver):
+        self.solver = solver
+    def __getattr__(self, name):
+        return getattr(self.solver, name)
+    def step(self, count):
+        self.solver.step(count)
+        if "stack" in file and self.solver.iter > 110:
+            os.kill(os.getpid(), signal.SIGINT)
+def stopped(name):
+    global file
+    file = name
+    return Stopped(get_solver(name))
+get_solver, caffe.get_solver = caffe.get_solver, stopped
+sys.exit(main())
+"""
+
+
+def test_ctrl_c_in_phase_1_keeps_the_place(finished, project):
+    """Not at a snapshot: the last one is of iteration 100."""
+    python = ROOT / ".venv/bin/python"
+    command = [DEC, "run", "blobs"]
+    stopped = run([python, "-c", _STOP_BEHIND, *command[1:]], project)
+    assert stopped.returncode == 130, stopped.stderr
+    (state,) = (project / "runs/blobs").glob("stack_iter_1[12]*.solverstate")
+    last = run(command, project)
+    assert last.returncode == 0, last.stderr
+    place = state.stem.rsplit("_", 1)[1]
+    assert place != "125" and f"stack: goes on from iteration {place}" in last.stderr
+    name = "runs/blobs/stack_iter_200.caffemodel"
+    assert_same_weights(finished / name, project / name)
+    curves = [
+        json.loads((folder / "runs/blobs/stack_history.json").read_text())["loss"]
+        for folder in (finished, project)
+    ]
+    assert curves[0] == curves[1] and [at for at, _ in curves[0]][-1] == 200
 
 
 def test_more_rounds_go_on_from_a_shorter_run(project):

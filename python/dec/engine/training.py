@@ -21,7 +21,6 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,8 +31,10 @@ from dec.base.errors import DecError
 from dec.base.machine import machine
 from dec.engine import caffe_process, place
 from dec.engine.experiment import Stage
+from dec.engine.snapshots import Snapshots
 
 _POINTS = 2000  # of the loss curve, at most
+_KEEP = 2  # snapshots: one in reserve, should the disk lose the other
 _GLANCE = 0.2  # seconds between two looks at the loss, and for Ctrl-C
 
 
@@ -78,54 +79,33 @@ class Training:
         DecError for a solver that cannot be gone on with, when training diverges, and
         for what Caffe says. KeyboardInterrupt passes; the place is kept.
         """
-        stage, run = self.stage, self.stage.run
+        stage, run, snapshots = self.stage, self.stage.run, self.snapshots
         self._check()
         if record := run.finished(stage.name, self.key):
             progress.say(f"{self.title}: up to date")
             return record
         if not run.begin(stage.name, self.key):
-            self.clear()
+            snapshots.clear()
             (run.path / self.history).unlink(missing_ok=True)
         caffe_process.run(_Loop(self).run, run.log)
         seconds = self.read_history()["seconds"]
         files = [self.result, self.history]
         record = run.finish(stage.name, self.key, files, seconds=seconds)
-        self.clear()
+        snapshots.clear()
         return record
+
+    @property
+    def snapshots(self) -> Snapshots:
+        return Snapshots(self.stage, self.result)
 
     def read_history(self) -> dict:
         """The course of the training, as far as it is noted."""
         return json.loads((self.stage.run.path / self.history).read_text("utf-8"))
 
-    def snapshots(self) -> list[int]:
-        """The iterations of the whole snapshots, in order."""
-        # Caffe writes the weights first: where there is a state, both are there.
-        states = self._files("solverstate")
-        return sorted(int(path.stem.rsplit("_", 1)[1]) for path in states)
-
-    def state_file(self, iteration: int) -> Path:
-        return Path(f"{self.stage.solver.snapshot_prefix}_iter_{iteration}.solverstate")
-
-    def best_file(self, iteration: int) -> Path:
-        name = f"{self.stage.name}_best_iter_{iteration}.caffemodel"
-        return self.stage.run.path / name
-
-    def clear(self, snapshot: int = 0, best: int = 0) -> None:
-        """Removes all snapshots and best weights but these, and never the result."""
-        for iteration in self.snapshots():
-            if iteration != snapshot:
-                state = self.state_file(iteration)
-                state.unlink()
-                weights = state.with_suffix(".caffemodel")
-                if weights.name != self.result:
-                    weights.unlink(missing_ok=True)
-        bests = f"{self.stage.name}_best_iter_*.caffemodel"
-        for path in self.stage.run.path.glob(bests):
-            if path != self.best_file(best):
-                path.unlink()
-
     def _check(self) -> None:
         stage, solver = self.stage, self.stage.solver
+        if self.judge and solver.test_interval and not solver.test_iter:
+            raise DecError(f"{stage.source}: test_interval without test_iter")
         if self.patience and not solver.test_interval:
             raise DecError(
                 f"{stage.source}: without test_interval there is no validation, so "
@@ -138,19 +118,15 @@ class Training:
                 "out."
             )
 
-    def _files(self, suffix: str) -> list[Path]:
-        prefix = Path(self.stage.solver.snapshot_prefix)
-        return list(prefix.parent.glob(f"{prefix.name}_iter_*.{suffix}"))
-
 
 class _Loop:
     """The training itself, in Caffe's process."""
 
     def __init__(self, training: Training):
         self.training, self.stage = training, training.stage
+        self.snapshots = training.snapshots
         self.setting = training.stage.solver
-        self.record: dict = {"iterations": 0, "seconds": 0.0}
-        self.record |= {"loss": [], "validations": []}
+        self.record = _new_record()
         self.noted = 0  # the iteration of the history on disk
 
     def run(self) -> None:
@@ -158,13 +134,13 @@ class _Loop:
         self._start()
         try:
             self._train()
+            self._keep_weights()
+            self._note()
         except KeyboardInterrupt:
             # A second Ctrl-C shall not cut off what keeps the place.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             self._keep_place()
             raise
-        self._keep_weights()
-        self._note()
 
     def _start(self) -> None:
         import caffe
@@ -187,7 +163,7 @@ class _Loop:
             progress.say(f"{self.training.title}: goes on from iteration {at:,}")
             place.read_past(self.solver.net, batches, sought)
             # After that, since it sets the random generator too.
-            self.solver.restore(str(self.training.state_file(at)))
+            self.solver.restore(str(self.snapshots.state_file(at)))
         self.record |= {**facts, "machine": machine()}
         self.noted = at
         self.since = begun - self.record["seconds"]
@@ -197,22 +173,26 @@ class _Loop:
 
         0 without one. Removes all other snapshots.
         """
-        there = self.training.snapshots()
+        there = self.snapshots.iterations()
         try:
             record = self.training.read_history()
         except (OSError, ValueError):
             record = {"iterations": 0}
         at = max((s for s in there if s <= record["iterations"]), default=0)
-        if there and not at:
-            progress.say(
-                f"{self.training.title}: starts anew, as the history of its snapshots "
-                f"({self.training.history}) is missing"
-            )
         if at:
             for curve in ("loss", "validations"):
                 record[curve] = [x for x in record[curve] if _iteration(x) <= at]
             self.record = record | {"iterations": at}
-        self.training.clear(snapshot=at, best=self._best())
+            best_file = self.snapshots.best_file(self._best())
+            if self.training.patience and self._best() and not best_file.exists():
+                at, self.record = 0, _new_record()
+        if there and not at:
+            progress.say(
+                f"{self.training.title}: starts anew, as what belongs to its snapshots "
+                f"is missing ({self.training.history}, or the best weights so far)"
+            )
+        before = [iteration for iteration in there if iteration <= at]
+        self.snapshots.clear(but=before, best=self._best())
         return at
 
     def _train(self) -> None:
@@ -284,7 +264,7 @@ class _Loop:
         found = self.training.judge.measure(net)
         done = [*self.record["validations"], {"iteration": self.solver.iter, **found}]
         if self.training.patience and self._best_of(done) is done[-1]:
-            self.solver.net.save(str(self.training.best_file(self.solver.iter)))
+            self.solver.net.save(str(self.snapshots.best_file(self.solver.iter)))
         self.record["validations"] = done
 
     def _best_of(self, validations: list[dict]) -> dict | None:
@@ -316,8 +296,8 @@ class _Loop:
         path = self.stage.run.path / self.training.history
         write_text_atomic(path, json.dumps(self.record) + "\n")
         self.noted = self.solver.iter
-        last = max(self.training.snapshots(), default=0)
-        self.training.clear(snapshot=last, best=self._best())
+        last = self.snapshots.iterations()[-_KEEP:]
+        self.snapshots.clear(but=last, best=self._best())
 
     def _keep_weights(self) -> None:
         to = self.stage.run.path / self.training.result
@@ -325,13 +305,17 @@ class _Loop:
             self.solver.net.save(str(to))
             return
         partial = partial_path(to)
-        shutil.copyfile(self.training.best_file(self._best()), partial)
+        shutil.copyfile(self.snapshots.best_file(self._best()), partial)
         os.replace(partial, to)
 
 
 def best(validations: list[dict], judge: Judge) -> dict | None:
     """The first of the validations with the highest score."""
     return max(validations, key=judge.score, default=None) if validations else None
+
+
+def _new_record() -> dict:
+    return {"iterations": 0, "seconds": 0.0, "loss": [], "validations": []}
 
 
 def _iteration(entry: list | dict) -> int:
