@@ -116,6 +116,9 @@ test-caffe: packages .venv/.ready  ## Caffe's own C++ tests and our layers', and
 test-python: caffe  ## the Python tests
 	.venv/bin/python -m pytest
 
+test-real: caffe  ## the tests on real data: DEC_TEST_DATA=folder
+	DEC_TEST_DATA=$(call need,DEC_TEST_DATA) .venv/bin/python -m pytest -m real
+
 lint: .venv/.ready  ## ruff on the Python, Caffe's style on the C++
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .

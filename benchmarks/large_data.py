@@ -90,8 +90,10 @@ def cluster(run: Run, n: int, options: argparse.Namespace, result: Path) -> None
     import caffe
 
     memory = Memory()
-    experiment = Experiment("mnist", Path("prototxt/dec/mnist"))
-    stage = Stage.read("dec", run, experiment.folder / "dec_solver.prototxt", "cpu", 1)
+    experiment = Experiment.find("mnist")
+    stage = Stage.read(
+        "dec", experiment, run, experiment.folder / "dec_solver.prototxt", "cpu", 1
+    )
     stage.solver.train_state.stage.append("memory")
     del stage.solver.weights[:]
     for phase in ("TRAIN", "TEST"):

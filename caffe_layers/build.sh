@@ -14,6 +14,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+[[ ${CUDA:-0} != 0 ]] || unset CUDA
 kind=caffe${CUDA:+-cuda}
 prefix=$PWD/build/$kind
 objects=$PWD/build/$kind-objects
@@ -117,7 +118,7 @@ fi
 if [[ ${1:-} == --tests ]]; then
   prepare_source
   [[ -f $objects/build.ninja ]] || configure
-  build caffe_tests
+  build tests
 fi
 
 # The environment of this Python gets pycaffe and the command line tools.

@@ -59,26 +59,33 @@ def blobs() -> tuple[np.ndarray, np.ndarray]:
     return rows.astype(np.float32), labels
 
 
-def write_smaller(path: Path, to: Path) -> None:
-    """Writes a prototxt of MNIST with the small experiment's numbers."""
+def write_smaller(path: Path, to: Path) -> set[str]:
+    """Writes a prototxt of MNIST with the small experiment's numbers.
+
+    Returns those of MNIST's that it has replaced.
+    """
     text = path.read_text()
+    found = {old for old in _SMALLER if old in text}
     for old, new in _SMALLER.items():
         text = text.replace(old, new)
     to.parent.mkdir(parents=True, exist_ok=True)
     to.write_text(text)
+    return found
 
 
 def make_project(folder: Path) -> Path:
     """A folder with data/ and prototxt/dec/blobs/ in which dec and caffe can be run."""
     from dec.data.leveldb import write_rows
 
-    to = folder / "prototxt/dec/blobs"
+    to, found = folder / "prototxt/dec/blobs", set()
     for path in (ROOT / "prototxt/dec/mnist").glob("*.prototxt"):
-        write_smaller(path, to / path.name)
+        found |= write_smaller(path, to / path.name)
     # The default schedule, too, has every stage here.
     for path in (ROOT / "prototxt/dec/mnist/paper").glob("*.prototxt"):
         for schedule in ("paper", "short"):
-            write_smaller(path, to / schedule / path.name)
+            found |= write_smaller(path, to / schedule / path.name)
+    # An edited experiment is no small one by these patterns any more.
+    assert found == set(_SMALLER), f"not in MNIST's prototxts: {set(_SMALLER) - found}"
     rows, labels = blobs()
     write_rows(folder / "data/blobs_total", rows, labels)
     write_rows(folder / "data/blobs_train", rows[:500], labels[:500])

@@ -40,22 +40,11 @@ snapshot: 13
 snapshot_prefix: "runs/tiny/snapshot"
 random_seed: 1
 """
-# The commands as `dec` has them, without the rest of its command line.
+# `dec`, in a form that a test can put words before.
 _MAIN = """
-import argparse, sys
-from dec.base import progress
-from dec.base.errors import DecError
-from dec.classify.commands import add_labelled, add_parsers
-parser = argparse.ArgumentParser(prog="dec")
-commands = parser.add_subparsers(required=True)
-add_parsers(commands)
-add_labelled(commands.add_parser("data").add_subparsers(required=True))
-options = parser.parse_args()
-try:
-    options.command(options)
-except DecError as error:
-    progress.say(f"dec: error: {error}")
-    sys.exit(1)
+import sys
+from dec.cli import main
+sys.exit(main())
 """
 
 

@@ -18,7 +18,6 @@ from dec.base import progress
 from dec.base.errors import DecError
 from dec.photos import commands as cli
 
-REAL = Path(__file__).parent.parent.parent / "shared/data/photos"
 NOT_UTF8 = os.fsdecode(b"caf\xe9.jpg")
 
 
@@ -119,7 +118,7 @@ def broken_files() -> dict[str, tuple[str, bytes]]:
 def dec_photos(*words: object) -> int:
     """Runs `dec photos …` in this process; returns the exit code."""
     parser = argparse.ArgumentParser(prog="dec")
-    cli.add_parser(parser.add_subparsers(required=True))
+    cli.register(parser.add_subparsers(required=True))
     options = parser.parse_args(["photos", *map(str, words)])
     try:
         options.command(options)

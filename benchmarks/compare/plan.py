@@ -9,7 +9,7 @@ from pathlib import Path
 from caffe.proto import caffe_pb2
 
 from dec.base.errors import DecError
-from dec.engine import prototxt
+from dec.clustering import phase1
 from dec.engine.experiment import Experiment, row_width
 from dec.engine.prototxt import data_layers, fit
 
@@ -24,10 +24,11 @@ def read_plan(experiment: Experiment, schedule: str) -> dict:
     Raises DecError where a prototxt asks for what the PyTorch loop cannot do.
     """
     stages = [
-        {"name": name, **_stage(solver_file)}
-        for name, solver_file in experiment.pretraining(schedule)
+        {"name": name, **_stage(experiment, solver_file)}
+        for name, solver_file in phase1.stages(experiment, schedule)
     ]
-    return {"stages": stages, "dec": _stage(experiment.folder / "dec_solver.prototxt")}
+    dec = _stage(experiment, experiment.folder / "dec_solver.prototxt")
+    return {"stages": stages, "dec": dec}
 
 
 def sources(plan: dict) -> list[str]:
@@ -37,9 +38,9 @@ def sources(plan: dict) -> list[str]:
     return [*dict.fromkeys(s for s in phase1 if s != last), last]
 
 
-def _stage(solver_file: Path) -> dict:
-    solver = prototxt.read_solver(solver_file)
-    net = prototxt.read_net(Path(solver.net))
+def _stage(experiment: Experiment, solver_file: Path) -> dict:
+    solver = experiment.read_solver(solver_file)
+    net = experiment.read_net(solver.net)
     if net.layers:
         raise DecError(f"{solver.net}: a V1 network; only the current spelling is read")
     fit(net, row_width(net, solver.net), None)

@@ -205,7 +205,12 @@ def _ours(job: dict) -> dict:
     settings, folder = job["settings"], _file(job).with_suffix("")
     shutil.rmtree(folder, ignore_errors=True)
     command = [OUR_DEC, "run", settings["experiment"], "--run", folder]
-    command += ["--pretrain", settings["schedule"], "--seed", settings["seed"]]
+    command += [
+        "--pretrain",
+        f"train-{settings['schedule']}",
+        "--seed",
+        settings["seed"],
+    ]
     command += ["--kmeans", settings["kmeans"]]
     command += ["--tol", settings["tol"], "--max-rounds", settings["max_rounds"]]
     _call(command, settings)

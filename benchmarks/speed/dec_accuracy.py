@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/speed/dec_accuracy.py
 
-runs it from the encoder in models/mnist with Caffe's own layers, as it stands, and
-with `bfloat16: true`, with the same seed, and prints a table. Runs are in
+runs it from the encoder of the paper's schedule with Caffe's own layers, as it stands,
+and with `bfloat16: true`, with the same seed, and prints a table. Runs are in
 runs/engines/dec-VARIANT-SEED; those that are there are not made again.
 """
 
@@ -35,7 +35,8 @@ def cluster(variant: str, seed: int) -> None:
     run = _run(variant, seed)
     if (run / "metrics.json").exists():
         return
-    command = [Path(sys.executable).with_name("dec"), "run", "mnist", "--seed", seed]
+    command = [Path(sys.executable).with_name("dec"), "run", "mnist"]
+    command += ["--pretrain", "paper", "--seed", seed]
     command += ["--solver", write(variant), "--run", run]
     subprocess.run([str(word) for word in command], check=True)
 

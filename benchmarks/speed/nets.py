@@ -27,8 +27,8 @@ def build(net: str, mode: str, batch: int, rows: str = "memory") -> Message:
         file = f"prototxt/dec/mnist/{name}.prototxt"
     else:
         name = "train_val" if train else "deploy"
-        file = f"prototxt/{net}-photos/{name}.prototxt"
-        file = file.replace("small-photos", "small")
+        folder = "small" if net == "caffenet-small" else "photos"
+        file = f"prototxt/caffenet/{folder}/{name}.prototxt"
     message = prototxt.read_net(Path(file))
     kept = [layer for layer in message.layer if _stays(layer, train, stages)]
     if net == "dec-encoder" and rows == "memory":

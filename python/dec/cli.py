@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dec.base import progress
 from dec.base.errors import DecError, DownloadError
+from dec.base.stopping import EXIT_CODE, Stopped, stoppable
 from dec.classify import commands as classify
 from dec.clustering import commands as clustering
 from dec.data import commands as data
@@ -35,11 +36,13 @@ are made where you stand, or in the folder that DEC_HOME names.
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns its exit code.
 
-    1: an error; 2: wrong usage; 3: a download failed; 130: interrupted.
+    1: an error; 2: wrong usage; 3: a download failed; 130: interrupted; 143: ended by
+    SIGTERM.
     """
     options = parser().parse_args(arguments)
     try:
-        options.command(options)
+        with stoppable():
+            options.command(options)
     except DecError as error:
         progress.say(f"dec: error: {error}")
         return 3 if isinstance(error, DownloadError) else 1
@@ -51,6 +54,9 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         progress.say("dec: interrupted; the same command goes on from here")
         return 130
+    except Stopped:
+        progress.say("dec: stopped; the same command goes on from here")
+        return EXIT_CODE
     return 0
 
 

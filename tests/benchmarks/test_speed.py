@@ -260,11 +260,15 @@ def test_best_and_median_of_a_clock(monkeypatch):
     assert result["memory"] > 1
 
 
-def test_share_of_others():
+def test_share_of_others(monkeypatch):
+    """Of all cores' time; three seconds of others' in four of a machine of two."""
     import clock
 
-    result = clock.measure(lambda: sum(range(10**5)), 1)
-    assert -0.1 < result["others"] < 1.1
+    spent, now = iter([10.0, 13.0]), iter([100.0, 104.0])
+    monkeypatch.setattr(clock, "_others", lambda: next(spent))
+    monkeypatch.setattr(clock.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(clock.os, "cpu_count", lambda: 2)
+    assert clock.measure(lambda: None, 1)["others"] == 3 / 4 / 2
 
 
 def test_without_pytorch_it_says_so(monkeypatch, tmp_path):

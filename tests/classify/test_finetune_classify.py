@@ -17,6 +17,7 @@ from finetune_samples import CLASSES, ROOT, picture, run, trained
 from PIL import Image
 
 from dec.base.errors import DecError
+from dec.base.tables import read_pairs
 from dec.classify.new_photos import classify
 from dec.classify.predict import read_input
 from dec.data.labelled.prepare import decode, read_mean
@@ -231,19 +232,48 @@ def test_an_answer_of_other_weights_is_not_gone_on_with(project):
     assert Path("out.csv").read_text() == "mine\n"
 
 
+def test_an_answer_that_a_spreadsheet_saved_is_not_gone_on_with(project):
+    classify(Path("runs/tiny"), [Path("photos/down")], Path("out.csv"))
+    content = Path("out.csv").read_text().replace(",", ";")
+    Path("out.csv").write_text(content)
+    with pytest.raises(DecError, match="has another program saved the file"):
+        classify(Path("runs/tiny"), [Path("photos")], Path("out.csv"))
+    assert Path("out.csv").read_text() == content
+
+
+def test_a_class_of_a_changed_table_is_no_path(project):
+    target = project / "sorted"
+    classify(Path("runs/tiny"), [Path("photos/down")], link=target)
+    lines = (target / "classes.csv").read_text().splitlines(keepends=True)
+    name = lines[1].split(",")[0]
+    lines[1] = f"{name},../../outside,1,down,0,\n"
+    (target / "classes.csv").write_text("".join(lines))
+    with pytest.raises(DecError, match='classes.csv:2: the run has no class "../../o'):
+        classify(Path("runs/tiny"), [Path("photos/down")], link=target)
+    assert not (project / "outside").exists()
+
+
 @pytest.mark.parametrize("how", ["link", "move"])
 def test_photos_go_to_folders_of_their_class(project, how):
     archive = project / "archive"
     shutil.copytree(project / "photos", archive)
-    shutil.copy(archive / "down/03.jpg", archive / "03.jpg")
+    for name in (
+        "03.jpg",
+        "cr\rname.jpg",
+        "line\nbreak.jpg",
+        "\udcff \\udcff",
+        "Icon\r",
+    ):
+        shutil.copy(archive / "down/03.jpg", archive / name)
     target = project / "sorted"
     (target / "down/down").mkdir(parents=True)
     (target / "down/down/03.jpg").write_text("another file, not to be overwritten")
-    before = {p.relative_to(archive): p.read_bytes() for p in archive.rglob("*.jpg")}
+    photos = [path for path in archive.rglob("*") if path.is_file()]
+    before = {path.relative_to(archive): path.read_bytes() for path in photos}
     classify(Path("runs/tiny"), [archive], **{how: target})
-    with open(target / "classes.csv", newline="") as file:
-        rows = {r["file"]: r["class"] for r in csv.DictReader(file)}
-    assert len(rows) == 61
+    pairs = read_pairs(target / "classes.csv", "file", "class")
+    rows = {name: label for name, (_, label) in pairs.items()}
+    assert len(rows) == 65
     for name, content in before.items():
         label = rows[str(archive / name)]
         to = target / label / name
@@ -254,9 +284,11 @@ def test_photos_go_to_folders_of_their_class(project, how):
         assert to.is_symlink() == (how == "link")
         assert (archive / name).exists() == (how == "link")
     # Called again, with all of it done, it changes nothing.
+    table = (target / "classes.csv").read_bytes()
     now = sorted(str(p) for p in target.rglob("*"))
     classify(Path("runs/tiny"), [archive], **{how: target})
     assert sorted(str(p) for p in target.rglob("*")) == now
+    assert (target / "classes.csv").read_bytes() == table
 
 
 def _two_outputs(project: Path) -> None:

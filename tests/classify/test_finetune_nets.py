@@ -99,7 +99,7 @@ def test_files_are_filled_in(name, tmp_path, monkeypatch):
     assert solver.net == "runs/x/prototxt/train_val.prototxt"
     assert list(solver.test_iter) == [1]  # 3 photos of val
     net = prototxt.read_net(Path(solver.net))
-    train, val = (prototxt.data_layers(net, p, "")[0] for p in ("TRAIN", "TEST"))
+    train, val = (prototxt.data_layers(net, p, ())[0] for p in ("TRAIN", "TEST"))
     assert train.data_param.source == "data/mine/train"
     assert val.data_param.source == "data/mine/val"
     mean = "data/mine/mean.binaryproto" if name == "caffenet-photos" else ""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_run import fake_run
-from finetune_samples import CLASSES, fresh, make_project, trained
+from finetune_samples import CLASSES, ROOT, fresh, make_project, trained
 
 from dec.base.errors import DecError
 from dec.classify import clusters, experiments, loop
@@ -188,6 +188,14 @@ def test_experiments_make_one_table(tmp_path, monkeypatch, capfd):
         ("[[experiment]]\nname='a'\nshares=[50, 50]", "shares must be three numbers"),
         ("[[experiment]]\nname='a'\neach='all'", 'each must be "only" or "without"'),
         ("[[experiment]]\nname='a'\nclusters='x'", 'clusters must be "all" or "rev'),
+        ("[[experiment]]\nname=3", "experiment 1: it has no name"),
+        (
+            "[[experiment]]\nname='a b'\n[[experiment]]\nname='a/b'",
+            'the names "a b" and "a/b" make one folder, "a-b"',
+        ),
+        ("[[experiment]]\nname='one'\neach='only'", "needs {class} in its name"),
+        ("[[experiment]]\nname='?'", 'make one folder, ""'),
+        (f"[[experiment]]\nname='{'x' * 250}'", "is too long for a folder"),
         ("", "there are no experiments in it"),
         ("[[", "list.toml: "),
     ],
@@ -199,9 +207,9 @@ def test_lists_that_cannot_be(tmp_path, text, words):
         experiments.read_list(path, ["a", "b", "c"], Options(size=(8, 8)))
 
 
-@pytest.mark.parametrize("name", ["caffenet-small", "caffenet-photos"])
+@pytest.mark.parametrize("name", ["small", "photos"])
 def test_the_lists_that_come_with_the_nets(name):
-    path = Path(__file__).parent.parent / f"prototxt/{name}/experiments.toml"
+    path = ROOT / f"prototxt/caffenet/{name}/experiments.toml"
     trials = experiments.read_list(path, ["a", "b", "c"], Options(size=(8, 8)))
     assert len({t.slug for t in trials}) == len(trials) == 11
     assert [t.options.only for t in trials[1:4]] == ["a", "b", "c"]
@@ -217,7 +225,7 @@ def test_clusters_are_read_from_tables(tmp_path):
     with pytest.raises(DecError, match="c.csv:1: the first line must name the columns"):
         clusters.read_clusters(path)
     path.write_text("file,cluster\na.jpg\n")
-    with pytest.raises(DecError, match="c.csv:2: too few columns"):
+    with pytest.raises(DecError, match="c.csv:2: the cluster is empty"):
         clusters.read_clusters(path)
     path.write_text("file,cluster\n")
     with pytest.raises(DecError, match="there are no photos in it"):

@@ -7,6 +7,7 @@ import struct
 
 import numpy as np
 import pytest
+from caffe.proto import caffe_pb2
 from conftest import DEC, assert_clear_error, blobs, run
 from PIL import Image
 from test_pipeline import rows_of
@@ -64,6 +65,33 @@ def test_training_rows_get_their_own_clusters(folder, name):
     assert numbers[0] == pytest.approx(numbers[1], abs=2e-6)
 
 
+def test_idx_plain_and_packed_as_numpy_has_it(folder):
+    """Against a forward pass without Caffe: d-8-8-16-2, then Student's t."""
+    net = caffe_pb2.NetParameter()
+    net.ParseFromString((folder / RUN / "final.caffemodel").read_bytes())
+    blobs_of = {
+        layer.name: [
+            np.array(blob.data, np.float64).reshape(blob.shape.dim)
+            for blob in layer.blobs
+        ]
+        for layer in net.layer
+    }
+    code = blobs()[0].astype(np.float64)
+    for name in ("inner1", "inner2", "inner3", "output"):
+        weights, bias = blobs_of[name]
+        code = code @ weights.T + bias
+        code = code if name == "output" else np.maximum(code, 0)
+    centres = blobs_of["loss"][0].T  # a column each
+    apart = ((code[:, None] - centres) ** 2).sum(axis=2)
+    proba = 1 / (1 + apart)
+    proba /= proba.sum(axis=1, keepdims=True)
+    plain, packed = assigned(folder, "rows.idx"), assigned(folder, "rows.idx.gz")
+    assert [row[1:] for row in plain] == [row[1:] for row in packed]
+    assert [int(row[1]) for row in plain] == proba.argmax(axis=1).tolist()
+    found = [float(row[2]) for row in plain]
+    assert found == pytest.approx(proba.max(axis=1).tolist(), abs=2e-5)
+
+
 def test_several_files_in_their_order(folder):
     found = assigned(folder, "rows.csv", "rows.npy")
     assert len(found) == 1200
@@ -100,12 +128,12 @@ def test_images_are_scaled_as_the_run_was(folder, tmp_path):
         ("wide.npy", np.zeros((3, 7)), ["rows of 7", "rows of 6"]),
         ("flat.npy", np.zeros(6), ["1-dimensional"]),
         ("nan.npy", np.full((2, 6), np.nan), ["row 0", "NaN"]),
-        ("text.npy", np.array([["a"] * 6]), ["not numbers"]),
+        ("text.npy", np.array([["a"] * 6]), ["not real numbers"]),
         ("cut.npy", b"\x93NUMPY\x01\x00", ["cut.npy"]),
-        ("words.csv", b"1,2,3,4,5,6\n1,2,x,4,5,6\n", ["words.csv:2"]),
-        ("ragged.csv", b"1,2,3,4,5,6\n1,2\n", ["ragged.csv:2", "2 numbers"]),
+        ("words.csv", b"6,1,3,4,5,2\n1,2,x,4,5,6\n", ["words.csv:2"]),
+        ("ragged.csv", b"6,1,3,4,5,2\n1,2\n", ["ragged.csv:2", "2 columns"]),
         ("empty.csv", b"", ["no rows"]),
-        ("what.bin", b"something else", ["not trained on images"]),
+        ("what.bin", b"something else", ["neither an image"]),
         ("cut.idx", b"\0\0\x0d\x02\0\0", ["cut.idx", "cut short"]),
     ],
 )

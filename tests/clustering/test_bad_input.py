@@ -85,7 +85,10 @@ def test_diverging_training_is_named(project):
 
 def test_missing_database(project):
     shutil.rmtree(project / "data/blobs_train")
-    assert_clear_error(run([DEC, "run", "blobs"], project), "data/blobs_train", "no")
+    assert_clear_error(
+        run([DEC, "run", "blobs"], project),
+        "data/blobs_train: there is no such LevelDB",
+    )
 
 
 def test_half_written_database(project):

@@ -55,6 +55,21 @@ def test_names_sort_by_probability(tmp_path):
         assert sorted(file.name for file in folder.iterdir()) == expected
 
 
+def test_an_export_of_files_of_any_name_is_replaced(tmp_path):
+    names = ["x.jpg~", "wget.jpg?rnd=33", "a/ảnh.tar.gz", "line.b\nreak", "Icon\r"]
+    names += ["long." + "x" * 250]
+    for name in names:
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+    rows = np.zeros((len(names), 6), np.float32)
+    run = fake_run(tmp_path, rows, 2, names=names, folder=str(tmp_path / "photos"))
+    for copy in (False, True, False):
+        export(run, copy=copy)
+        made = [file.read_bytes().decode() for file in (run / "classes").glob("*/*")]
+        assert sorted(made) == sorted(names)
+
+
 def test_empty_cluster_is_an_empty_folder(tmp_path):
     run, _ = image_run(tmp_path)
     export(run)

@@ -67,12 +67,14 @@ def test_fewer_rows_than_clusters():
         kmeans(np.zeros((2, 4)), 3, seed=1)
 
 
-def test_fewer_different_rows_than_clusters():
-    rows = np.repeat(np.arange(2.0), 20)[:, None]
-    with pytest.raises(DecError, match="40 rows of which 2 differ cannot make 3"):
-        kmeans(rows, 3, seed=1)
-    _, assigned = kmeans(rows, 2, seed=1)
-    assert sorted(np.bincount(assigned)) == [20, 20]
+@pytest.mark.parametrize("different,more", [(2, 3), (3, 5)])
+def test_fewer_different_rows_than_clusters(different, more):
+    rows = np.repeat(np.arange(float(different)), 20)[:, None]
+    words = f"{len(rows)} rows of which {different} differ cannot make {more}"
+    with pytest.raises(DecError, match=words):
+        kmeans(rows, more, seed=1)
+    centres, assigned = kmeans(rows, different, seed=1)
+    assert np.array_equal(centres[assigned], rows)
 
 
 def test_one_cluster_is_the_mean():

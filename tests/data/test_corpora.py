@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from real_data import real
 from text_samples import (
     THEMES,
     by_name,
@@ -21,11 +22,6 @@ from dec.base.errors import DecError
 from dec.data import leveldb
 from dec.data.texts import newsgroups, reuters21578, textfiles
 from dec.data.texts.text import TextPreparation
-
-SHARED = Path(__file__).parents[2] / "shared/data/text"
-needs_corpora = pytest.mark.skipif(
-    not SHARED.is_dir(), reason="no ../shared/data/text here"
-)
 
 
 @pytest.fixture(autouse=True)
@@ -246,9 +242,11 @@ def test_tar_members_that_are_no_files(tmp_path):
     assert found == {"../reut2-001.sgm": b"abc"}  # read, never written anywhere
 
 
-@needs_corpora
+@pytest.mark.real
 def test_real_news():
-    files = textfiles.load(SHARED / "20news-bydate.tar.xz", newsgroups._FILE.fullmatch)
+    files = textfiles.load(
+        real("text", "20news-bydate.tar.xz"), newsgroups._FILE.fullmatch
+    )
     splits = Counter(name.split("/")[0].rpartition("-")[2] for name in files)
     assert splits == newsgroups.DOCUMENTS
     assert len({name.split("/")[1] for name in files}) == 20
@@ -260,10 +258,10 @@ def test_real_news():
     assert shortened == sum(newsgroups.DOCUMENTS.values())
 
 
-@needs_corpora
+@pytest.mark.real
 def test_real_wire(tmp_path):
     paths = reuters21578.build_leveldbs(
-        tmp_path, SHARED / "reuters21578_sgm.tar.xz", topics=0
+        tmp_path, real("text", "reuters21578_sgm.tar.xz"), topics=0
     )
     with leveldb.open_reader(paths["reuters21578_total"]) as reader:
         rows, labels = reader.read()

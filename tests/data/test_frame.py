@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from photos_samples import REAL, picture
+from photos_samples import picture
 from PIL import Image
+from real_data import real
 
 from dec.data.images import photo_rows
 from dec.data.images.image_features import Frame
@@ -35,13 +36,12 @@ def test_photos_of_the_right_size_stay_as_they_are(fit):
     np.testing.assert_array_equal(placed, np.asarray(photo))
 
 
+@pytest.mark.real
 def test_stl_runs_take_photos_too():
     frame = Frame.of({"size": [96, 96], "colours": [8, 8], "fit": "crop"})
     assert frame.width == 1428
     facts = {"shape": [1428, 1, 1], "photos": frame.facts()}
-    path = sorted(REAL.rglob("*.jpg"))[:1]
-    if not path:
-        pytest.skip("../shared/data/photos is absent")
-    [(_, [row])] = photo_rows.PhotoRows(facts).read(path[0])
-    image = frame.place(load_rgb(path[0], at_least=(192, 192)))
+    path = min(real("photos").rglob("*.jpg"))
+    [(_, [row])] = photo_rows.PhotoRows(facts).read(path)
+    image = frame.place(load_rgb(path, at_least=(192, 192)))
     np.testing.assert_array_equal(row, frame.rows(image[None])[0])

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import unicodedata
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -16,18 +17,25 @@ import pytest
 from caffe.proto import caffe_pb2
 from finetune_samples import CLASSES, PHOTOS, ROOT, make_photos, picture
 from PIL import Image
+from real_data import real
 
 from dec.base import progress
 from dec.base.errors import DecError
 from dec.data import leveldb
-from dec.data.labelled.dataset import DataSet, Options, build_labelled, class_weights
+from dec.data.labelled.dataset import (
+    DataSet,
+    Options,
+    build_labelled,
+    class_weights,
+    find_photos,
+)
+from dec.data.labelled.labels import read_labels
 from dec.data.labelled.prepare import decode, encode, read_mean
 from dec.data.labelled.split import SETS, groups, split
 from dec.data.labelled.vary import draws, varied
 from dec.data.leveldb import encoded
 from dec.photos.check import check
 
-REAL = ROOT.parent / "shared/data/photos/caltech_3class"
 SMALL = Options(size=(40, 36), jobs=1)
 
 
@@ -205,12 +213,13 @@ def test_photos_that_look_alike_are_never_in_two_sets(tmp_path):
     assert_no_leak(folder, data, at_least=10)
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="../shared/data/photos is not there")
+@pytest.mark.real
 def test_real_photos_that_look_alike_are_never_in_two_sets(tmp_path):
+    photos = real("photos", "caltech_3class")
     folder = tmp_path / "photos"
-    for label in sorted(p.name for p in REAL.iterdir()):
+    for label in sorted(p.name for p in photos.iterdir()):
         (folder / label).mkdir(parents=True)
-        for path in sorted((REAL / label).iterdir())[:25]:
+        for path in sorted((photos / label).iterdir())[:25]:
             (folder / label / path.name).symlink_to(path)
             if path.name.endswith("3.jpg"):
                 with Image.open(path) as image:
@@ -300,10 +309,31 @@ def test_labels_of_a_file_count_for_train_and_val_alone(photos, built, tmp_path)
             photos, tmp_path / "set", Options(size=(40, 36), labels=listed, jobs=1)
         )
     listed.write_text("photo;class\n")
-    with pytest.raises(DecError, match=r"labels.csv:1: the first line must be"):
+    with pytest.raises(DecError, match=r"labels.csv:1: the first line must name"):
         build_labelled(
             photos, tmp_path / "set", Options(size=(40, 36), labels=listed, jobs=1)
         )
+
+
+def test_labels_as_people_write_them(tmp_path, said):
+    short, long = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+    path = tmp_path / "labels.csv"
+    names = ["a.jpg", "b;c.jpg", "Icon\r"]
+    rows = f'\ufefffile;class\r\na.jpg;{short}\r\n"b;c.jpg";dog\r\n"Icon\r";\r\n'
+    path.write_bytes(rows.encode())
+    found = {"a.jpg": long, "b;c.jpg": "dog"}
+    assert read_labels(path, names, [long, "dog"]) == found
+    assert "is spelt in 2 ways that look the same" in said.getvalue()
+    assert read_labels(path, names, [long, short, "dog"])["a.jpg"] == short
+    path.write_bytes(rows[1:].encode("cp1252"))
+    with pytest.raises(
+        DecError, match="labels.csv:2: is not UTF-8; save it as CSV UTF"
+    ):
+        read_labels(path, names, [long, "dog"])
+    path.write_text("file,class\na.jpg,dog\nb.jpg,dog\na.jpg,cat\n")
+    words = 'labels.csv:4: a.jpg has the class "cat" here and "dog" in line 2; decide'
+    with pytest.raises(DecError, match=words):
+        read_labels(path, names, ["cat", "dog"])
 
 
 def test_a_class_that_labels_leave_out_of_a_set(photos, built, tmp_path):
@@ -361,6 +391,18 @@ def test_names_of_any_letters_and_photos_of_any_kind(tmp_path):
     for which in SETS:
         for jpeg, _ in encoded.read_photos(data.folder / which):
             assert decode(jpeg).shape == (36, 40, 3)
+
+
+def test_links_to_folders_are_named_and_not_followed(tmp_path, said):
+    photos = make_photos(tmp_path / "photos", 5, ("across", "down"))
+    elsewhere = make_photos(tmp_path / "elsewhere", 5, ("round",))
+    (photos / "linked").symlink_to(elsewhere / "round")
+    (photos / "down/deeper").symlink_to(elsewhere)
+    found = find_photos(photos)
+    assert set(found.values()) == {"across", "down"} and len(found) == 10
+    for name in ("linked", "down/deeper"):
+        assert f"{photos / name}: link to a folder, not followed" in said.getvalue()
+    assert build_labelled(photos, tmp_path / "set", SMALL).classes == ["across", "down"]
 
 
 @pytest.mark.parametrize(
@@ -423,7 +465,8 @@ def test_what_is_in_the_way_is_not_touched(photos, built, tmp_path):
     other = tmp_path / "mine"
     other.mkdir()
     (other / "letter.txt").write_text("dear")
-    with pytest.raises(DecError, match="no data set of labelled photos"):
+    words = "holds other things than a data set of labelled photos"
+    with pytest.raises(DecError, match=words):
         build_labelled(photos, other, SMALL)
     assert os.listdir(other) == ["letter.txt"]
     with pytest.raises(DecError, match="there is no data set"):
@@ -431,6 +474,10 @@ def test_what_is_in_the_way_is_not_touched(photos, built, tmp_path):
     (other / "dataset.json").write_text(json.dumps({"classes": 3}))
     with pytest.raises(DecError, match="cannot be read"):
         DataSet.read(other)
+    # Nor is what lies beside a data set.
+    with pytest.raises(DecError, match=rf"{words} \(letter.txt\)"):
+        build_labelled(photos, other, SMALL)
+    assert (other / "letter.txt").read_text() == "dear"
 
 
 def test_a_data_set_in_use_is_not_replaced(photos, tmp_path):

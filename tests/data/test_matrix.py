@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from dec.base.errors import DecError
+from dec.data.inputs import Preparation
 from dec.data.leveldb import open_reader, read_meta
-from dec.data.matrix import MatrixRows, build_csv_leveldbs, build_npy_leveldbs
+from dec.data.matrix import build_csv_leveldbs, build_npy_leveldbs
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def mean_square(x):
 
 
 def new_rows(meta, path):
-    reader = MatrixRows(meta)
+    reader = Preparation(meta)
     blocks = list(reader.read(path))
     assert reader.shape == (blocks[0][1].shape[1], 1, 1)
     names = [name for names, _ in blocks for name in names]
@@ -238,6 +239,7 @@ def test_csv_blank_lines_bom_and_quotes(tmp_path):
         ("", None, "x.csv: has no rows"),
         ("\n\n", None, "x.csv: has no rows"),
         ("a,b\n", None, "x.csv: has no rows"),
+        ("a,b\n\n\n", None, "x.csv: has no rows"),
         ("1,2\n3\n", None, "x.csv:2: 1 columns, 2 in line 1"),
         ("a,b\n1,2\n3,4,5\n", None, "x.csv:3: 3 columns, 2 in line 1"),
         ("1,2\n3,x\n", None, "x.csv:2: 'x' is not a number"),
@@ -252,7 +254,14 @@ def test_csv_blank_lines_bom_and_quotes(tmp_path):
         ("1,2\n2,1\n", "0", "no column '0'"),
         ("a\nx\n", "a", "no column of numbers"),
         ("a,b\n1,x\n2,\n", "b", "x.csv:3: the label is empty"),
-        ("1;2\n3;4\n", None, "x.csv: has no rows|is not a number"),
+        ("1,5;2,5\n3,5;4,5\n", None, "x.csv:1: '5;2' .*semicolons .*decimal comma"),
+        ("a;b;c\n1,5;2;3\n", None, "x.csv:2: '1,5' .* column 1 .a.: a comma"),
+        ("1 2 3\n4 5 6\n", None, "x.csv: has no rows|blanks between columns"),
+        ("a,b\n1,3_7\n2,1\n", None, "x.csv:2: '3_7' is not a number"),
+        ("a,b\n1,٣\n2,1\n", None, "x.csv:2: '٣' is not a number"),
+        ("1,,3\n2,1,4\n", None, "x.csv:1: '' is not a number.*the cell is empty"),
+        ("a,b\n1,2\n,4\n", None, "x.csv:3: '' .* column 1 .a.: the cell is empty"),
+        ("2019,2020,2021\n1,2,3.5\n", None, "2019, 2020, 2021: .*--header yes"),
     ],
 )
 def test_csv_that_is_no_data(tmp_path, text, column, words):
@@ -264,7 +273,7 @@ def test_csv_that_is_no_data(tmp_path, text, column, words):
 
 def test_csv_that_is_no_text(tmp_path):
     (tmp_path / "x.csv").write_bytes(b"1,2\n\xff\xfe,3\n")
-    with pytest.raises(DecError, match="not text in UTF-8"):
+    with pytest.raises(DecError, match=r"x.csv:2: is not UTF-8"):
         build_csv_leveldbs(tmp_path / "data", tmp_path / "x.csv")
     (tmp_path / "x.txt").write_text("1,2\n")
     with pytest.raises(DecError, match="neither with .csv"):

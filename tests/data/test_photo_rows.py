@@ -1,6 +1,5 @@
 """`dec data photos`: photos of any kind as LevelDBs, their labels, new photos alike."""
 
-import csv
 import functools
 import json
 import os
@@ -17,7 +16,6 @@ from disks import small_disk
 from hog_twin import twin
 from photos_samples import (
     NOT_UTF8,
-    REAL,
     broken_files,
     encoded,
     good_photos,
@@ -26,8 +24,10 @@ from photos_samples import (
     without_rights,
 )
 from PIL import Image
+from real_data import real
 
 from dec.base.errors import DecError
+from dec.base.tables import read_pairs
 from dec.data import leveldb
 from dec.data.images import photo_rows
 from dec.data.images.row_images import RowImages
@@ -61,8 +61,8 @@ def read(path):
 
 
 def skipped(data):
-    with open(data / "photos_skipped.csv", newline="", errors="surrogateescape") as f:
-        return {row["file"]: row["reason"] for row in csv.DictReader(f)}
+    rows = read_pairs(data / "photos_skipped.csv", "file", "reason")
+    return {name: reason for name, (_, reason) in rows.items()}
 
 
 def made(paths):
@@ -223,16 +223,16 @@ def test_without_a_folder_and_without_databases(tmp_path):
 
 def stopping_after(monkeypatch, batches):
     """Reading ends with Ctrl-C after so many tasks; returns what was read later."""
-    ordered, asked = photo_rows.ordered, []
+    each, asked = photo_rows.each, []
 
-    def some(work, tasks, jobs):
-        for i, result in enumerate(ordered(work, tasks, jobs)):
+    def some(*arguments, **options):
+        for i, batch in enumerate(each(*arguments, **options)):
             if i == batches:
                 raise KeyboardInterrupt
-            asked.extend(result[0])
-            yield result
+            asked.extend(name for name, _ in batch)
+            yield batch
 
-    monkeypatch.setattr(photo_rows, "ordered", some)
+    monkeypatch.setattr(photo_rows, "each", some)
     return asked
 
 
@@ -478,13 +478,13 @@ def test_new_photos_that_cannot_be_read(tmp_path):
 # Real photos
 
 
+@pytest.mark.real
 def test_real_photos(tmp_path, said):
-    if not REAL.exists():
-        pytest.skip("../shared/data/photos is absent")
+    photos = real("photos")
     classes = ["beings", "heritage", "nature"]
     for name in classes:
         (tmp_path / "photos" / name).mkdir(parents=True)
-        for path in sorted(REAL.rglob(f"{name}/*.jpg"))[:20]:
+        for path in sorted(photos.rglob(f"{name}/*.jpg"))[:20]:
             (tmp_path / "photos" / name / path.name).symlink_to(path)
     paths = photo_rows.build_leveldbs(tmp_path / "data", tmp_path / "photos", jobs=1)
     assert "3 by sub-folders: beings 20, heritage 20, nature 20" in said()

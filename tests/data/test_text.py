@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+import unicodedata
 
 import numpy as np
 import pytest
@@ -22,9 +24,10 @@ from text_samples import (
 from dec.base.errors import DecError
 from dec.data import leveldb
 from dec.data.texts import text, textfiles, tfidf
+from dec.data.texts.letters import unparted, words
 from dec.data.texts.text import TextPreparation, build_leveldbs
 from dec.data.texts.textfiles import Unusable, decode
-from dec.data.texts.tfidf import Counting, EnglishStemmer, Representation, words
+from dec.data.texts.tfidf import Counting, EnglishStemmer, Representation
 
 
 @pytest.fixture(autouse=True)
@@ -106,6 +109,84 @@ def test_words():
     )
     # Accents in two characters, ligatures, other alphabets.
     assert words("cafe\u0301 \ufb01re Привет") == ["caf\u00e9", "fire", "привет"]
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        "यह एक बहुत पुरानी मंदिर किताबें में हिन्दी विश्वविद्यालय",  # Hindi
+        "বাংলাদেশ স্বাধীনতা গ্রন্থাগার",  # Bengali
+        "தமிழ்நாடு புத்தகம் கோவில்",  # Tamil
+        "മലയാളം പുസ്തകം ക്ഷേത്രം",  # Malayalam
+        "العَرَبِيَّة كِتَابٌ مكتبة",  # Arabic, with vowels
+        "שָׁלוֹם סֵפֶר",  # Hebrew, with points
+        "ngôn ngữ tiếng việt đường",  # Vietnamese
+        "привет книга",
+        "σπίτι βιβλίο",
+        "አማርኛ መጽሐፍ",  # Amharic
+        "한국어 도서관",  # Korean
+        "ᠮᠣᠩᠭᠣᠯ",  # Mongolian
+        "n\u0308o e\u0301te\u0301 x\u0331a",  # accents apart, with and without a letter
+    ],
+)
+def test_words_of_every_script_are_whole(whole):
+    for form in ("NFC", "NFD"):
+        found = words(unicodedata.normalize(form, whole))
+        assert found == unicodedata.normalize("NFKC", whole).split()
+
+
+def test_joiners_are_inside_words():
+    persian = "می\u200cخواهم کتاب\u200cها"
+    assert words(persian) == [word.replace("\u200c", "") for word in persian.split()]
+    assert words("क्\u200dष लिखा") == ["क्ष", "लिखा"]
+
+
+def test_words_of_western_languages_are_as_they_were():
+    pattern = re.compile(r"[^\W\d_]{2,}")
+    rng = np.random.default_rng(0)
+    letters = [*map(chr, range(32, 0x2B0)), *"’“”–—…€™ﬁﬂ™️❤️️☎️"]
+    for _ in range(300):
+        text = "".join(rng.choice(letters, 80))
+        for form in ("NFC", "NFD"):
+            text = unicodedata.normalize(form, text)
+            if form == "NFD":  # accents that no letter has are another matter
+                text = unicodedata.normalize("NFKC", text)
+            plain = unicodedata.normalize("NFKC", text).lower()
+            if "i\u0307" not in plain:  # of a Turkish capital
+                assert words(text) == pattern.findall(plain)
+
+
+@pytest.mark.parametrize(
+    "gapless",
+    ["这是一个很长的句子", "これは本です", "นี่คือหนังสือ", "ဒါကစာအုပ်", "នេះជាសៀវភៅ"],
+)
+def test_texts_without_gaps_between_words(gapless):
+    assert unparted(gapless) and unparted(f"{gapless} in 2019")
+    assert not unparted(f"A sentence about something else ({gapless}) at length")
+
+
+@pytest.mark.parametrize(
+    "parted", ["a book", "यह एक किताब", "한국어 도서관", "2019", ""]
+)
+def test_texts_with_gaps(parted):
+    assert not unparted(parted)
+
+
+def test_stems_of_other_scripts_are_the_words():
+    hindi = words("किताबें विश्वविद्यालय में")
+    assert [EnglishStemmer()(word) for word in hindi] == hindi
+
+
+def test_texts_without_gaps_are_counted_and_said(tmp_path, said):  # noqa: F811
+    source = write_texts(tmp_path / "texts", texts(12))
+    for number in range(7):
+        (source / f"garden/zh{number}.txt").write_text("这是一个很长的句子，关于花园。")
+    known = preparation(build_leveldbs(tmp_path / "data", source)["text_total"])
+    warning = f"{textfiles.UNPARTED}: garden/zh0.txt, "
+    assert said.getvalue().count(warning) == 1
+    assert "zh4.txt and 2 more" in said.getvalue()
+    read_all(known, source / "garden/zh1.txt")
+    assert f"{textfiles.UNPARTED}: {source / 'garden/zh1.txt'}" in said.getvalue()
 
 
 @pytest.mark.parametrize(

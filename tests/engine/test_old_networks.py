@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 from conftest import CAFFE, ROOT, blobs, run
-
-REPORT = ROOT.parent / "shared/seeds/000_c0418d3dadb65b6d.txt"
+from real_data import real
 
 DATA = """
 layers {{
@@ -105,13 +104,12 @@ def test_network_in_the_forks_spelling_loads_and_trains(tmp_path):
     assert_trains(tmp_path)
 
 
+@pytest.mark.real
 def test_network_text_of_the_report_loads_and_trains(tmp_path):
     """Its layers as printed, 3.1.3, with the encoder that it does not print."""
-    if not REPORT.exists():
-        pytest.skip("the report is not here")
     from dec.data.leveldb import write_rows
 
-    text = REPORT.read_text()
+    text = real("seeds", "000_c0418d3dadb65b6d.txt").read_text()
     text = text[text.index("### 3.1.3 Build") : text.index("#### Set the Network up")]
     printed = "\n".join(re.findall(r"^```\n(.*?)^```", text, re.M | re.S))
     # The printed page breaks one layer in two.

@@ -1,6 +1,5 @@
 """`dec photos clean`: every broken file named, every good one kept, nothing lost."""
 
-import csv
 import os
 import shutil
 import signal
@@ -14,7 +13,6 @@ import pytest
 from disks import small_disk
 from photos_samples import (
     NOT_UTF8,
-    REAL,
     broken_files,
     dec_photos,
     encoded,
@@ -25,12 +23,15 @@ from photos_samples import (
     without_rights,
 )
 from PIL import Image
+from real_data import real
 
 from dec.base import progress
 from dec.base.errors import DecError
 from dec.base.files import walk
+from dec.base.tables import read_table
 from dec.photos import check as checks
 from dec.photos import clean as cleaning
+from dec.photos.cache import Row
 from dec.photos.clean import clean
 from dec.photos.duplicates import _pairs, near_duplicates
 from dec.photos.reasons import MOVED_BY_DEFAULT, REASONS
@@ -71,8 +72,8 @@ def mixed(tmp_path):
 
 def report(folder="runs/clean-photos"):
     path = os.path.join(folder, "report.csv")
-    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-        return {row["file"]: row for row in csv.DictReader(file)}
+    _, *rows = (cells for _, cells in read_table(path))
+    return {row[0]: dict(zip(Row._fields, row, strict=True)) for row in rows}
 
 
 def statuses(folder="runs/clean-photos"):
@@ -410,9 +411,9 @@ def test_reasons_have_one_order(tmp_path):
     assert tuple(clean("photos", "report", jobs=1)) == REASONS
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="../shared/data/photos is not there")
+@pytest.mark.real
 def test_real_photos(tmp_path):
-    counts = clean(REAL, "report", jobs=1)
+    counts = clean(real("photos"), "report", jobs=1)
     assert sum(photos for photos, _ in counts.values()) == 782
     # Looked at, pair by pair: all twelve show the same picture.
     assert counts["near-duplicate"] == (12, 0)

@@ -13,6 +13,7 @@ import sys
 import time
 
 import pytest
+import urllib3
 from disks import small_disk
 from photos_samples import (
     broken_files,
@@ -297,7 +298,7 @@ def test_server_not_there(get, tmp_path):
 
 def test_server_goes_away_and_comes_back(server, get, monkeypatch, capsys):
     monkeypatch.setattr(progress, "_stream", sys.stderr)
-    real, calls = socket.create_connection, []
+    real, calls = urllib3.util.connection.create_connection, []
 
     def flaky(*args, **options):
         calls.append(1)
@@ -305,7 +306,7 @@ def test_server_goes_away_and_comes_back(server, get, monkeypatch, capsys):
             raise ConnectionRefusedError(111, "Connection refused")
         return real(*args, **options)
 
-    monkeypatch.setattr(socket, "create_connection", flaky)
+    monkeypatch.setattr(urllib3.util.connection, "create_connection", flaky)
     server.plan.update({f"n{i}": until_close for i in range(10)})
     assert get([f"n{i}" for i in range(10)], at_once=1, attempts=1).fetched == 10
     assert "cannot be reached" in capsys.readouterr().err

@@ -40,6 +40,28 @@ def test_list_as_in_the_report(tmp_path):
     }
 
 
+LISTED = ["17be8122", "5a36f382", "one", "two", "three"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\r\r\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1258"])
+def test_any_line_end_and_encoding(tmp_path, end, encoding):
+    path = tmp_path / "photos.txt"
+    lines = [f"{name} | Đà Lạt, người | vie" for name in LISTED]
+    if encoding == "cp1258":  # which has no letters with two accents
+        lines = [line.replace("ạ", "a\u0323").replace("ờ", "ơ\u0300") for line in lines]
+    path.write_bytes(end.join(lines).encode(encoding, "replace"))
+    found = read_listing(path)
+    assert found.ids == LISTED
+    assert found.lines == 5 and not found.rejected
+
+
+def test_line_ends_may_be_mixed(tmp_path):
+    path = tmp_path / "photos.txt"
+    path.write_bytes(b"a | x | eng\rb | x | eng\nc | x\x0by\x1cz | eng\r\nd | x | eng")
+    assert read_listing(path).ids == ["a", "b", "c", "d"]
+
+
 @pytest.mark.parametrize(
     "name",
     ["", ".", "..", ".hidden", "a/b", "/etc", "a\\b", "a\0b", "a\nb", "\x7f", "é" * 101]

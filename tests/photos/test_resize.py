@@ -10,7 +10,6 @@ import pytest
 from disks import small_disk
 from photos_samples import (
     NOT_UTF8,
-    REAL,
     broken_files,
     dec_photos,
     encoded,
@@ -21,6 +20,7 @@ from photos_samples import (
     without_rights,
 )
 from PIL import Image
+from real_data import real
 
 from dec.base.errors import DecError
 from dec.base.files import walk
@@ -114,9 +114,9 @@ def test_stats_of_nothing(tmp_path):
         stats(tmp_path / "photos", "report", jobs=1)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="../shared/data/photos is not there")
+@pytest.mark.real
 def test_stats_of_real_photos():
-    groups, bad = stats(REAL, "report", jobs=1)
+    groups, bad = stats(real("photos"), "report", jobs=1)
     assert bad == 0
     assert sum(g.photos for g in groups) == 782
     assert groups[0][:3] == (300, 225, 99)
@@ -332,13 +332,13 @@ def test_full_disk_for_the_picture(tmp_path, monkeypatch):
         stats("photos", "report", jobs=1)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="../shared/data/photos is not there")
+@pytest.mark.real
 def test_real_photos(tmp_path):
     plan = Plan((200, 120), ((180, 100), (320, 230)))
-    done = resize(REAL, "small", "report", plan, jobs=1)
+    done = resize(real("photos"), "small", "report", plan, jobs=1)
     assert done.resized + done.outside == 782
     assert done.resized > 200
     assert set(sizes("small").values()) == {(200, 120)}
     assert {name.split("/")[1] for name in sizes("small")} <= set(
-        os.listdir(REAL / "caltech_3class")
+        os.listdir(real("photos", "caltech_3class"))
     )

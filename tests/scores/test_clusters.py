@@ -41,6 +41,28 @@ def test_nmi_divides_by_the_mean_of_the_entropies():
     assert scores(labels, clusters, 4)["nmi"] == pytest.approx(1 / 1.5)
 
 
+NUMBERS = np.arange(60)
+KNOWN = NUMBERS * 7 % 4
+
+
+# The first as formulas of our own had it.
+@pytest.mark.parametrize(
+    "labels, clusters, k, nmi, ari",
+    [
+        (KNOWN, np.where(NUMBERS % 3, NUMBERS * 11 % 5, KNOWN), 5,
+         0.10995031680934153, 0.06455266138165346),
+        ([0] * 6, [0] * 6, 1, 1.0, 1.0),
+        ([0] * 6, [0, 0, 1, 1, 2, 2], 3, 0.0, 0.0),
+        ([0, 0, 1, 1, 2, 2], [0] * 6, 3, 0.0, 0.0),
+        ([0, 1, 2, 3], [3, 2, 1, 0], 4, 1.0, 1.0),
+    ],
+)  # fmt: skip
+def test_known_scores(labels, clusters, k, nmi, ari):
+    found = scores(np.array(labels), np.array(clusters), k)
+    assert found["nmi"] == pytest.approx(nmi, abs=1e-12)
+    assert found["ari"] == pytest.approx(ari, abs=1e-12)
+
+
 def test_class_without_cluster_is_marked():
     table = contingency(np.array([0, 1, 2]), np.array([0, 1, 1]), 2)
     assert table.shape == (3, 2)

@@ -4,43 +4,28 @@ A half-fetched file waits as ``<dest>.part``; `dest` itself is only ever whole a
 verified.
 """
 
-import email.utils
+import contextlib
 import fcntl
 import hashlib
-import http.client
 import os
-import queue
-import threading
+import re
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from dec.base.atomic import sync_dir
 from dec.base.errors import DecError
+from dec.base.pace import LONGEST_WAIT, back_off
 from dec.base.progress import bar, say
+from dec.base.web import Client, Failure, Late
 
 ANSWER_SECONDS = 20  # for name lookup, connection and headers together
 SILENCE_SECONDS = 30  # without a byte: the connection counts as dropped
 SLOWEST = 1024  # bytes/s, over SILENCE_SECONDS; below, counts as dropped too
 ATTEMPTS = 5  # a mirror gets, without getting further
-WAIT_SECONDS = 1  # before the second attempt; doubles with each
-LONGEST_WAIT = 60  # also caps a server's Retry-After
-_CHUNK = 1 << 18
+# Content-Range: the first byte and the length of the whole.
+_SPAN = re.compile(r"bytes (\d{1,18})-\d*/(?:(\d{1,18})|\*)", re.ASCII)
 _sleep = time.sleep
-
-
-class _Dropped(Exception):
-    """This attempt failed and another may succeed."""
-
-    def __init__(self, text, wait=None):
-        super().__init__(text)
-        self.wait = wait
-
-
-class _MirrorFailed(Exception):
-    """No use in asking this mirror again."""
 
 
 def fetch(  # noqa: PLR0913
@@ -74,13 +59,14 @@ def fetch(  # noqa: PLR0913
     if verifiable and dest.is_file() and fault(dest) is None:
         return None
     failures = []
-    with _Part(dest, resume=verifiable) as part:
+    client = Client(ANSWER_SECONDS, silence=SILENCE_SECONDS)
+    with contextlib.closing(client), _Part(dest, resume=verifiable) as part:
         for url in urls:
             try:
-                _from_mirror(url, part, size, fault)
-            except _MirrorFailed as error:
-                failures.append(f"  {url}: {error}")
-                say(f"{dest.name}: {url}: {error}")
+                _from_mirror(client, url, part, size, fault)
+            except Failure as failure:
+                failures.append(f"  {url}: {failure}")
+                say(f"{dest.name}: {url}: {failure}")
             else:
                 part.move_to(dest)
                 return url
@@ -113,8 +99,8 @@ def _fault(path, sha256, size, check):
     return None
 
 
-def _from_mirror(url, part, size, fault):
-    """Completes and verifies `part` from one URL, or raises _MirrorFailed."""
+def _from_mirror(client, url, part, size, fault):
+    """Completes and verifies `part` from one URL, or raises the last Failure."""
     furthest = part.size
     tries = 0
     while True:
@@ -122,18 +108,18 @@ def _from_mirror(url, part, size, fault):
             part.restart()
         resumed = part.size > 0
         try:
-            _attempt(url, part, size)
-        except _Dropped as error:
+            _attempt(client, url, part, size)
+        except Failure as failure:
+            if _is_final(failure):
+                raise
             # A connection that drops but gets on may drop as often as it likes.
             tries = 1 if part.size >= furthest + (1 << 20) else tries + 1
             furthest = max(furthest, part.size)
             if tries >= ATTEMPTS:
-                raise _MirrorFailed(f"{error} ({tries} attempts)") from None
-            wait = error.wait
-            if wait is None:
-                wait = WAIT_SECONDS * 2 ** (tries - 1)
+                raise Failure(f"{failure} ({tries} attempts)") from None
+            wait = back_off(tries) if failure.wait is None else failure.wait
             wait = min(wait, LONGEST_WAIT)
-            say(f"{url}: {error}; trying again in {wait:.0f} s")
+            say(f"{url}: {failure}; trying again in {wait:.0f} s")
             _sleep(wait)
             continue
         wrong = fault(part.path)
@@ -141,121 +127,70 @@ def _from_mirror(url, part, size, fault):
             return
         part.restart()
         if not resumed:
-            raise _MirrorFailed(wrong)
+            raise Failure(wrong)
         say(f"{url}: the resumed file is wrong; starting over")
 
 
-def _attempt(url, part, size):
-    """One request: appends what `part` is missing, all of it or _Dropped."""
-    headers = {"User-Agent": "dec-caffe", "Accept-Encoding": "identity"}
-    if part.size:
-        headers["Range"] = f"bytes={part.size}-"
-    try:
-        with _open(urllib.request.Request(url, headers=headers)) as response:
-            if response.status == 206:
-                first, total = _content_range(response)
-                if first != part.size:
-                    part.restart()
-                    raise _Dropped("answered with another part than asked for", 0)
-            else:
-                part.restart()
-                length = response.headers.get("Content-Length", "")
-                total = int(length) if length.isdigit() else None
-            if size is not None and total not in (None, size):
-                raise _MirrorFailed(f"offers {total} bytes, expected {size}")
-            _copy(response, part, total if total is not None else size)
-    except urllib.error.HTTPError as error:
-        with error:
-            _explain_status(error, part)
-    except urllib.error.URLError as error:
-        if isinstance(error.reason, (ConnectionResetError, BrokenPipeError)):
-            raise _Dropped(f"connection dropped ({error.reason})") from None
-        raise _MirrorFailed(f"cannot be reached ({error.reason})") from None
-    except (OSError, http.client.HTTPException) as error:
-        raise _Dropped(f"connection dropped ({error or type(error)})") from None
-    except ValueError as error:
-        raise _MirrorFailed(f"not a usable address ({error})") from None
+def _is_final(failure):
+    """Whether the next mirror is the better choice."""
+    if not failure.reached:
+        return not isinstance(
+            failure.__cause__, (ConnectionResetError, BrokenPipeError)
+        )
+    return not failure.again or isinstance(failure, Late)
 
 
-def _open(request):
-    """urlopen, given up as a whole after ANSWER_SECONDS.
-
-    urllib's own time-out is for each address of a host, and not for its lookup:
-    without network these add up to minutes.
-    """
-    answer = queue.SimpleQueue()
-
-    def work():
-        try:
-            answer.put(urllib.request.urlopen(request, timeout=SILENCE_SECONDS))
-        except BaseException as error:
-            answer.put(error)
-
-    threading.Thread(target=work, daemon=True).start()
-    try:
-        response = answer.get(timeout=ANSWER_SECONDS)
-    except queue.Empty:
-        raise _MirrorFailed(f"no answer within {ANSWER_SECONDS} s") from None
-    if isinstance(response, BaseException):
-        raise response
-    return response
+def _attempt(client, url, part, size):
+    """One request: appends what `part` is missing, all of it or Failure."""
+    headers = {"Range": f"bytes={part.size}-"} if part.size else {}
+    with client.ask(url, headers) as reply:
+        if reply.status in (200, 203, 206):
+            _receive(reply, part, size)
+            return
+    failure = reply.refusal()
+    if reply.status == 416 and part.size:
+        # The part is already as long as the file, or longer. If it is whole the
+        # caller's verification will say so.
+        if reply.headers.get("Content-Range") == f"bytes */{part.size}":
+            return
+        part.restart()
+        failure = Failure(failure, wait=0)
+    raise failure
 
 
-def _copy(response, part, total):
-    """Appends the body to `part`; _Dropped unless that makes `total` bytes."""
+def _receive(reply, part, size):
+    total = reply.length
+    if reply.status == 206:
+        span = _SPAN.fullmatch(reply.headers.get("Content-Range", ""))
+        if not span or int(span[1]) != part.size:
+            part.restart()
+            raise Failure("answered with another part than asked for", wait=0)
+        total = int(span[2]) if span[2] else None
+    else:
+        part.restart()
+    if size is not None and total not in (None, size):
+        raise Failure(f"offers {total} bytes, expected {size}", again=False)
+    _copy(reply, part, total if total is not None else size)
+
+
+def _copy(reply, part, total):
+    """Appends the body to `part`; Failure unless that makes `total` bytes."""
     mark, mark_size = time.monotonic(), part.size
     with bar(total, part.name, "B", initial=part.size) as shown:
-        # read1 returns what has come: with read, a slow line would show nothing.
-        while chunk := response.read1(_CHUNK):
-            part.append(chunk)
-            shown.update(len(chunk))
+        for piece in reply.pieces():
+            part.append(piece)
+            shown.update(len(piece))
             if total is not None and part.size > total:
                 part.restart()
-                raise _MirrorFailed(f"sends more than the {total} bytes expected")
+                words = f"sends more than the {total} bytes expected"
+                raise Failure(words, again=False)
             elapsed = time.monotonic() - mark
             if elapsed > SILENCE_SECONDS:
                 if part.size - mark_size < SLOWEST * elapsed:
-                    raise _Dropped(f"slower than {SLOWEST} bytes a second")
+                    raise Failure(f"slower than {SLOWEST} bytes a second")
                 mark, mark_size = time.monotonic(), part.size
     if total is not None and part.size < total:
-        raise _Dropped(f"connection dropped after {part.size} of {total} bytes")
-
-
-def _content_range(response):
-    """First byte and whole length (None if unknown) of a 206 answer."""
-    unit, _, rest = response.headers.get("Content-Range", "").partition(" ")
-    span, _, total = rest.partition("/")
-    first = span.partition("-")[0]
-    if unit != "bytes" or not first.isdigit():
-        return None, None
-    return int(first), int(total) if total.isdigit() else None
-
-
-def _explain_status(error, part):
-    text = f"answered {error.code} {error.reason}"
-    if error.code == 416 and part.size:
-        # The part is already as long as the file, or longer. If it is whole the
-        # caller's verification will say so.
-        if error.headers.get("Content-Range") == f"bytes */{part.size}":
-            return
-        part.restart()
-        raise _Dropped(text, 0)
-    if error.code in (408, 429) or error.code >= 500:
-        raise _Dropped(text, _retry_after(error.headers.get("Retry-After")))
-    raise _MirrorFailed(text)
-
-
-def _retry_after(value):
-    """Seconds that a Retry-After header (a number or a date) asks for, or None."""
-    if not value:
-        return None
-    if value.strip().isdigit():
-        return int(value)
-    try:
-        at = email.utils.parsedate_to_datetime(value).timestamp()
-    except ValueError:
-        return None
-    return max(0, at - time.time())
+        raise Failure(f"connection dropped after {part.size} of {total} bytes")
 
 
 class _Part:
@@ -267,16 +202,9 @@ class _Part:
         self.resume = resume
 
     def __enter__(self):
-        try:
+        with self._writing():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._fd = self._open_locked()
-        except BlockingIOError:
-            raise DecError(
-                f"{self.path}: another process is fetching this file; "
-                "wait for it or stop it"
-            ) from None
-        except OSError as error:
-            raise self._unwritable(error) from error
         self.size = os.fstat(self._fd).st_size
         return self
 
@@ -305,29 +233,33 @@ class _Part:
 
     def append(self, chunk):
         view = memoryview(chunk)
-        try:
+        with self._writing():
             while view:
                 written = os.write(self._fd, view)
                 view = view[written:]
                 self.size += written
-        except OSError as error:
-            raise self._unwritable(error) from error
 
     def restart(self):
-        try:
+        with self._writing():
             os.ftruncate(self._fd, 0)
-        except OSError as error:
-            raise self._unwritable(error) from error
         self.size = 0
 
     def move_to(self, dest):
-        try:
+        with self._writing():
             os.fsync(self._fd)
             os.replace(self.path, dest)
             sync_dir(dest.parent)
-        except OSError as error:
-            raise self._unwritable(error) from error
 
-    def _unwritable(self, error):
-        kept = " What has come so far is kept." if self.resume else ""
-        return DecError(f"{self.path}: cannot be written: {error.strerror}.{kept}")
+    @contextlib.contextmanager
+    def _writing(self):
+        try:
+            yield
+        except BlockingIOError:
+            raise DecError(
+                f"{self.path}: another process is fetching this file; "
+                "wait for it or stop it"
+            ) from None
+        except OSError as error:
+            kept = " What has come so far is kept." if self.resume else ""
+            words = f"{self.path}: cannot be written: {error.strerror}.{kept}"
+            raise DecError(words) from error

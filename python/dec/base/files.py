@@ -1,20 +1,19 @@
-"""Folders of photos: finding them, names of any bytes, CSV, locks, reports."""
+"""Folders of photos: finding them, names of any bytes, locks, what is ours."""
 
 import contextlib
-import csv
 import fcntl
-import io
 import os
+import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 
-from dec.base import atomic
 from dec.base.errors import DecError
 
 # A folder that holds this file is ours (reports, rejected photos): no photos there.
 MARKER = ".dec-left-out"
 MANIFEST = "manifest.csv"
+_LONGEST = 255  # bytes, of a name: most file systems' limit
 REJECTED = "rejected"  # where clean moves photos to, below their folder
 
 
@@ -66,44 +65,68 @@ def printable(name: str | Path) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def write_csv(path: Path, rows: Iterable[Iterable]) -> None:
-    """Writes a CSV file, whole or not at all; names keep their bytes, whatever these.
+def names_folder(word: str) -> bool:
+    """Whether a word of the user's can be the name of one folder, and is not hidden."""
+    return (
+        bool(word)
+        and not word.startswith(".")
+        and not set(word) & {"/", "\0"}
+        and len(os.fsencode(word)) <= _LONGEST
+    )
 
-    Raises DecError, with the old file untouched, when it cannot be written.
+
+def flat_name(name: str, taken: Container[str]) -> str:
+    """One file's name for a path: "a/b.jpg" as "a_b.jpg", "a_b-2.jpg" if taken, ...
+
+    Of a long path the end is kept.
     """
-    new = atomic.partial_path(path)
+    flat = name.replace("/", "_")
+    # Room for a number; not from the middle of a letter on.
+    end = os.fsencode(flat)[-(_LONGEST - 10) :].lstrip(bytes(range(0x80, 0xC0)))
+    whole = flat = os.fsdecode(end) if len(end) < len(os.fsencode(flat)) else flat
+    number = 1
+    while flat in taken:
+        number += 1
+        stem, suffix = os.path.splitext(whole)
+        flat = f"{stem}-{number}{suffix}"
+    return flat
+
+
+def refuse_to_replace(
+    target: Path, what: str, own: re.Pattern, *, links: bool = False
+) -> None:
+    """DecError unless `target` is free, or a folder of ours with nothing else in it.
+
+    what: the kind of folder, as in "an export". own: matches the names below `target`
+    of all that can be in one: of files as "a/b", of folders as "a/". links: all files
+    in one are symbolic links.
+    """
+    if not os.path.lexists(target):
+        return
+    where = printable(target)
+    if not os.path.isdir(target):
+        raise DecError(f"{where}: is there and is not {what}; it was not touched")
     try:
-        try:
-            with open(new, "w", newline="", **ANY_BYTES) as file:
-                csv.writer(file, lineterminator="\n").writerows(rows)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(new, os.path.realpath(path))
-        except BaseException:
-            new.unlink(missing_ok=True)
-            raise
+        foreign = next(_foreign(target, "", own, links), None)
     except OSError as error:
-        words = f"{printable(path)}: cannot be written: {error.strerror}"
-        raise DecError(words) from error
+        raise DecError(f"{where}: cannot be read: {error.strerror}") from error
+    if foreign:
+        raise DecError(
+            f"{where}: holds other things than {what} ({printable(foreign)}); it was "
+            "not touched. Name a new folder, or move them out."
+        )
 
 
-def read_csv(path: Path) -> Iterator[list[str]]:
-    """The rows of a CSV file of ours. Raises DecError when it cannot be read."""
-    try:
-        with open(path, newline="", **ANY_BYTES) as file:
-            yield from csv.reader(file)
-    except (OSError, csv.Error) as error:
-        raise DecError(f"{printable(path)}: cannot be read: {error}") from error
-
-
-ANY_BYTES = {"encoding": "utf-8", "errors": "surrogateescape"}
-
-
-def csv_line(row: Iterable) -> str:
-    """One row as a line of CSV."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(row)
-    return text.getvalue()
+def _foreign(root, below, own, links):
+    with os.scandir(os.path.join(root, below)) as scan:
+        entries = sorted(scan, key=lambda entry: os.fsencode(entry.name))
+    for entry in entries:
+        inner = entry.is_dir(follow_symlinks=False)
+        name = f"{below}{entry.name}/" if inner else below + entry.name
+        if not own.fullmatch(name) or (links and not inner and not entry.is_symlink()):
+            yield name
+        elif inner:
+            yield from _foreign(root, name, own, links)
 
 
 @contextlib.contextmanager

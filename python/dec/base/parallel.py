@@ -1,37 +1,46 @@
 """The same function on every photo of a long list, by joblib, in flat memory."""
 
 import contextlib
-import functools
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
 
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from dec.base.errors import DecError
 
-BATCH = 32  # photos a task
+BATCH = 32  # items a task
+# Tasks a job and round: results that wait for those before them may be large.
+_IN_ORDER, _AS_DONE = 8, 64
 
 
 def each(
-    function: Callable, names: Iterable[str], jobs: int | None = None
+    function: Callable,
+    items: Iterable,
+    jobs: int | None = None,
+    *,
+    ordered: bool = False,
+    batch: int = BATCH,
 ) -> Iterator[list[tuple]]:
-    """Yields lists of (name, function(name)), as they get done, in any order.
+    """Yields lists of (item, function(item)), `batch` or fewer, of one task each.
 
-    names: may be a generator; it is not read further ahead than the workers need.
-    jobs: processes (None: one a core; 1: all in this process). joblib's
-    `parallel_config` chooses another back end. `function` must be picklable and is
-    expected to return its errors. Raises DecError when a process dies.
+    items: may be a generator; it is read in this thread, a round at a time, and so no
+    more than a round's results wait in memory, however slowly they are taken. jobs:
+    processes (None: as many as joblib's back end has; 1: all in this process). joblib's
+    `parallel_config` chooses another back end. ordered: in the order of the items;
+    otherwise as they get done. `function` must be picklable and is expected to return
+    its errors. Raises DecError when a process dies.
     """
-    pool = Parallel(
-        n_jobs=jobs or os.cpu_count() or 1,
-        return_as="generator_unordered",
-        pre_dispatch="2*n_jobs",
-    )
-    work = FromHere(functools.partial(_batch, function))
+    batches, work = _batches(items, batch), _Here(function)
+    size = (_IN_ORDER if ordered else _AS_DONE) * effective_n_jobs(jobs or -1)
+    how = "generator" if ordered else "generator_unordered"
     try:
-        yield from pool(delayed(work)(batch) for batch in _batches(names))
+        with Parallel(jobs or -1, batch_size=1, return_as=how) as pool:
+            while some := list(itertools.islice(batches, size)):
+                tasks = (delayed(work)(at, part) for at, part in enumerate(some))
+                for at, results in pool(tasks):
+                    yield list(zip(some[at], results, strict=True))
     except TerminatedWorkerError as error:
         raise DecError(
             "A worker process has died, most likely for want of memory. Try --jobs 1, "
@@ -39,8 +48,8 @@ def each(
         ) from error
 
 
-class FromHere:
-    """A function to be called in the folder from which it is sent to the workers.
+class _Here:
+    """A function for all items of a task, called in the folder from which it is sent.
 
     joblib keeps its workers: those of an earlier call may stand in another folder, and
     relative paths would lead elsewhere.
@@ -49,18 +58,14 @@ class FromHere:
     def __init__(self, function: Callable):
         self._function, self._folder = function, os.getcwd()
 
-    def __call__(self, *arguments):
+    def __call__(self, at: int, items: list) -> tuple[int, list]:
         # On another machine (Dask) the folder need not be there; paths are whole then.
         with contextlib.suppress(OSError):
             os.chdir(self._folder)
-        return self._function(*arguments)
+        return at, [self._function(item) for item in items]
 
 
-def _batch(function, names):
-    return [(name, function(name)) for name in names]
-
-
-def _batches(names):
-    names = iter(names)
-    while batch := list(itertools.islice(names, BATCH)):
+def _batches(items: Iterable, size: int) -> Iterator[list]:
+    items = iter(items)
+    while batch := list(itertools.islice(items, size)):
         yield batch

@@ -26,8 +26,10 @@ def shown_on(stream: TextIO) -> Iterator[None]:
 
 def keep_stream() -> None:
     """Goes on writing where it does now after fd 2 has been redirected."""
-    global _stream  # noqa: PLW0603
-    _stream = os.fdopen(os.dup(_descriptor), "w", buffering=1)
+    global _stream
+    # As sys.stderr does: a name may hold bytes that are not UTF-8.
+    kept = os.dup(_descriptor)
+    _stream = os.fdopen(kept, "w", buffering=1, errors="backslashreplace")
 
 
 def say(text: str) -> None:

@@ -4,7 +4,8 @@ from collections import Counter
 from pathlib import Path
 
 from dec.base.errors import DecError
-from dec.base.files import printable, read_csv
+from dec.base.files import printable
+from dec.base.tables import read_pairs
 from dec.data import leveldb
 
 
@@ -17,21 +18,13 @@ def read_clusters(source: Path) -> dict[str, str]:
     """
     if source.is_dir():
         return _of_run(source)
-    rows = [row for row in read_csv(source) if row]
-    if not rows or not {"file", "cluster"} <= set(rows[0]):
-        raise DecError(
-            f"{printable(source)}:1: the first line must name the columns file and "
-            "cluster"
-        )
-    file, cluster = rows[0].index("file"), rows[0].index("cluster")
-    found = {}
-    for number, row in enumerate(rows[1:], 2):
-        if len(row) <= max(file, cluster):
-            raise DecError(f"{printable(source)}:{number}: too few columns")
-        found[row[file]] = row[cluster]
+    found = read_pairs(source, "file", "cluster")
     if not found:
         raise DecError(f"{printable(source)}: there are no photos in it")
-    return found
+    for line, cluster in found.values():
+        if not cluster:
+            raise DecError(f"{printable(source)}:{line}: the cluster is empty")
+    return {name: cluster for name, (_, cluster) in found.items()}
 
 
 def _of_run(run: Path) -> dict[str, str]:

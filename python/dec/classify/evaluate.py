@@ -2,25 +2,24 @@
 
 import itertools
 import json
-import math
 import shutil
 import time
 
 import numpy as np
 
-from dec.base import files as photo_files
 from dec.base import progress
 from dec.base.atomic import write_text_atomic
+from dec.base.tables import write_table
 from dec.classify.experiment import Files
 from dec.classify.predict import Classifier, write_input
 from dec.data import leveldb
 from dec.data.labelled.split import SETS
 from dec.data.leveldb import encoded
 from dec.engine.runs import Run
+from dec.scores.classes import measure
 
 GUESSES = ("probability", "second", "second_probability")
 HEADER = ("set", "file", "class", "predicted", *GUESSES)
-_TINY = 1e-30
 
 
 def evaluate(run: Run, files: Files, facts: dict) -> None:
@@ -48,7 +47,7 @@ def evaluate(run: Run, files: Files, facts: dict) -> None:
             scores[which] = measure(proba, labels)
             names = leveldb.read_names(database)[:photos]
             lines += _lines(which, names, labels, proba, files.data.classes)
-    photo_files.write_csv(run.path / "predictions.csv", lines)
+    write_table(run.path / "predictions.csv", lines)
     metrics = {
         "kind": "finetune",
         **facts,
@@ -67,41 +66,6 @@ def evaluate(run: Run, files: Files, facts: dict) -> None:
     write_text_atomic(run.metrics, json.dumps(metrics, indent=1) + "\n")
 
 
-def measure(proba: np.ndarray, labels: np.ndarray) -> dict:
-    """Accuracy with its 95% interval, loss, table and scores of each class.
-
-    proba: n x classes. table: actual classes x predicted ones.
-    """
-    classes = proba.shape[1]
-    predicted = proba.argmax(axis=1)
-    pairs = labels.astype(int) * classes + predicted
-    table = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-    right, n = int(np.trace(table)), len(labels)
-    own = proba[np.arange(n), labels]
-    return {
-        "n": n,
-        "right": right,
-        "accuracy": right / n,
-        "interval": interval(right, n),
-        "loss": float(-np.log(np.maximum(own, _TINY)).mean()),
-        "table": table.tolist(),
-        "recall": [_share(table[i, i], table[i].sum()) for i in range(classes)],
-        "precision": [_share(table[i, i], table[:, i].sum()) for i in range(classes)],
-    }
-
-
-def interval(right: int, n: int, z: float = 1.959964) -> list[float]:
-    """Wilson's 95% confidence interval of a share, right of n.
-
-    E. B. Wilson, Probable inference, the law of succession, and statistical
-    inference, Journal of the American Statistical Association 22 (1927).
-    """
-    p = right / n
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return [max(0.0, middle - half), min(1.0, middle + half)]
-
-
 def guesses(proba: np.ndarray, classes: list[str]) -> tuple[str, str, str, str]:
     """The most probable class and the next, each with its probability, as text."""
     order = np.argsort(-proba, kind="stable")
@@ -114,21 +78,14 @@ def guesses(proba: np.ndarray, classes: list[str]) -> tuple[str, str, str, str]:
     )
 
 
-def _share(part, whole) -> float | None:
-    return float(part / whole) if whole else None
-
-
 def _proba(classifier, database, photos, bar):
-    labels: list[int] = []
-
     def rows():
         for jpeg, label in itertools.islice(encoded.read_photos(database), photos):
-            labels.append(label)
             bar.update()
-            yield classifier.preparation.row(jpeg)
+            yield label, classifier.preparation.row(jpeg)
 
-    proba = np.stack(list(classifier.proba(rows())))
-    return proba, np.array(labels)
+    labels, proba = zip(*classifier.rows(rows()), strict=True)
+    return np.stack(proba), np.array(labels)
 
 
 def _lines(which, names, labels, proba, classes):

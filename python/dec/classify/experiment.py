@@ -8,7 +8,7 @@ from google.protobuf import text_format
 
 from dec.base.errors import DecError
 from dec.data.labelled.dataset import DataSet, Options
-from dec.data.labelled.prepare import Preparation
+from dec.data.labelled.prepare import PhotoInput
 from dec.engine import experiment as engine
 from dec.engine import prototxt
 from dec.engine.runs import Run, digest
@@ -55,8 +55,8 @@ class Experiment(engine.Experiment):
         return Options(size=size, copies=int(match[3] or 0))
 
 
-class Files:
-    """An experiment's three files as one run uses them.
+class Files(engine.Stage):
+    """An experiment's three files as one run uses them: its training, and deploy net.
 
     What is filled in: where the data are, how many classes they have, how many
     batches all of val is, the run's folder, device and seed, the stage that weights
@@ -73,17 +73,13 @@ class Files:
         weighted: bool = False,
         changes: str = "",
     ):
-        self.run, self.data, self.source = run, data, experiment.folder
-        self.solver = experiment.solver()
-        self.net = experiment.net()
-        self.deploy = prototxt.read_net(experiment.folder / "deploy.prototxt")
-        _merge(self.solver, changes)
-        self.solver.net = str(self.net_file)
-        self.solver.snapshot_prefix = str(run.path / "snapshot")
-        mode = caffe_pb2.SolverParameter.SolverMode.Value(device.upper())
-        self.solver.solver_mode = mode
-        if seed is not None:
-            self.solver.random_seed = seed
+        solver, folder = experiment.solver(), experiment.folder
+        source = str(folder / "solver.prototxt")
+        super().__init__("train", run, solver, experiment.net(), source)
+        self.data, self.folder = data, folder
+        self.deploy = prototxt.read_net(folder / "deploy.prototxt")
+        _merge(solver, changes)
+        self.fill_in(device, seed)
         if self.solver.random_seed < 0:
             self.solver.random_seed = 1  # one seed, one result: never the clock's
         if weighted:
@@ -93,6 +89,10 @@ class Files:
         self._set_test_iter()
         self.preparation = self._preparation()
         self._check_input()
+
+    @property
+    def prefix(self) -> str:
+        return "snapshot"
 
     @property
     def net_file(self) -> Path:
@@ -116,22 +116,20 @@ class Files:
         """The blob that holds the labels."""
         return self._loss().bottom[1]
 
+    @property
+    def header(self) -> str:
+        return f"As run by dec; from {self.folder}. Edit those files, not this one."
+
     def digest(self, *more: str | Path) -> str:
         """Of all that decides the result."""
         files = (str(self.solver), str(self.net), str(self.deploy))
         return digest(*files, self.data.digest, *more)
 
     def write(self) -> None:
-        for file, message in (
-            (self.net_file, self.net),
-            (self.solver_file, self.solver),
-            (self.run.prototxt / "test.prototxt", self._test_net()),
-            (self.deploy_file, self.deploy),
-        ):
-            header = (
-                f"As run by dec; from {self.source}. Edit those files, not this one."
-            )
-            prototxt.write(file, message, header)
+        super().write()
+        test = self.run.prototxt / "test.prototxt"
+        prototxt.write(test, self._test_net(), self.header)
+        prototxt.write(self.deploy_file, self.deploy, self.header)
 
     def _point_at_data(self):
         folder = self.data.folder
@@ -149,12 +147,12 @@ class Files:
         losses = [layer for layer in self.net.layer if layer.type in _LOSSES]
         if not losses:
             raise DecError(
-                f"{self.source}: the net has no loss over classes ({_LOSSES[0]})"
+                f"{self.folder}: the net has no loss over classes ({_LOSSES[0]})"
             )
         stages = list(self.solver.train_state.stage)
         if _WEIGHTED in stages and not any(x.type == _LOSSES[1] for x in losses):
             raise DecError(
-                f"{self.source}: the net has no InfogainLoss of the stage "
+                f"{self.folder}: the net has no InfogainLoss of the stage "
                 f'"{_WEIGHTED}", so its classes cannot be weighted'
             )
         return losses[0]
@@ -162,17 +160,17 @@ class Files:
     def _set_outputs(self):
         """As many outputs as classes, in the net and in the deploy net."""
         k = len(self.data.classes)
-        name = _last_layer(self.net, self.score, self.source).name
+        name = _last_layer(self.net, self.score, self.folder).name
         for net, file in ((self.net, "train_val"), (self.deploy, "deploy")):
             layers = [layer for layer in net.layer if layer.name == name]
             if not layers:
                 raise DecError(
-                    f"{self.source / file}.prototxt: there is no layer "
+                    f"{self.folder / file}.prototxt: there is no layer "
                     f'"{name}", the net\'s last in train_val.prototxt'
                 )
             for layer in layers:
                 _outputs(layer).num_output = k
-        check_layers(self.net, self.deploy, self.source)
+        check_layers(self.net, self.deploy, self.folder)
 
     def _set_test_iter(self):
         batch = _data_layer(self.net, "TEST").data_param.batch_size
@@ -181,15 +179,15 @@ class Files:
         if self.solver.test_interval:
             self.solver.test_iter.append(-(-rows // batch))
 
-    def _preparation(self) -> Preparation:
+    def _preparation(self) -> PhotoInput:
         try:
-            return Preparation.of_layer(_data_layer(self.net, "TEST"), self.data.size)
+            return PhotoInput.of_layer(_data_layer(self.net, "TEST"), self.data.size)
         except DecError as error:
-            raise DecError(f"{self.source / 'train_val.prototxt'}: {error}") from None
+            raise DecError(f"{self.folder / 'train_val.prototxt'}: {error}") from None
 
     def _check_input(self):
         """Raises DecError where new photos would not fit the deploy net."""
-        file = self.source / "deploy.prototxt"
+        file = self.folder / "deploy.prototxt"
         inputs = [layer for layer in self.deploy.layer if layer.type == "Input"]
         if len(inputs) != 1 or len(inputs[0].input_param.shape) != 1:
             raise DecError(f"{file}: one Input layer with one shape is needed")
@@ -233,7 +231,7 @@ def check_layers(net, deploy, source: Path) -> None:
 
 
 def _data_layer(net, phase: str):
-    layers = prototxt.data_layers(net, phase, stage="")
+    layers = prototxt.data_layers(net, phase, stages=())
     if len(layers) != 1:
         raise DecError(
             f'net "{net.name}": {len(layers)} Data layers in phase {phase}; one is '

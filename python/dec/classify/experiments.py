@@ -7,10 +7,10 @@ import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dec.base import files
+from dec.base import tables
 from dec.base.atomic import write_text_atomic
 from dec.base.errors import DecError
-from dec.base.files import printable
+from dec.base.files import names_folder, printable
 from dec.base.progress import say
 from dec.base.words import duration
 from dec.classify.clusters import named_by_majority, read_clusters
@@ -64,12 +64,27 @@ def read_list(path: Path, classes: list[str], options: Options) -> list[Trial]:
         if unknown := set(entry) - _KEYS:
             known = ", ".join(sorted(_KEYS))
             raise DecError(f'{where}: "{min(unknown)}" is not one of {known}')
-        if "name" not in entry:
+        if not isinstance(entry.get("name"), str):
             raise DecError(f"{where}: it has no name")
         trials += _of_entry(entry, classes, options, where)
     if not trials:
         raise DecError(f"{path}: there are no experiments in it")
+    _check_folders(path, trials)
     return trials
+
+
+def _check_folders(path: Path, trials: list[Trial]) -> None:
+    """Raises DecError unless every trial has a run folder that no other one has."""
+    first: dict[str, Trial] = {}
+    for trial in trials:
+        if not names_folder(f"{trial.slug}-seed000"):
+            raise DecError(f'{path}: the name "{trial.name}" is too long for a folder')
+        other = first.setdefault(trial.slug, trial)
+        if not trial.slug or other is not trial:
+            raise DecError(
+                f'{path}: the names "{other.name}" and "{trial.name}" make one folder, '
+                f'"{trial.slug}"; an entry with each needs {{class}} in its name'
+            )
 
 
 def _of_entry(entry, classes, options, where) -> list[Trial]:
@@ -172,7 +187,7 @@ def _cluster_labels(root: Path, source: Path, truth: dict[str, str]) -> dict[str
     paths = {}
     for what, chosen in (("all", labels), ("reviewed", right)):
         paths[what] = root / f"labels-{what}.csv"
-        files.write_csv(paths[what], [("file", "class"), *sorted(chosen.items())])
+        tables.write_table(paths[what], [("file", "class"), *sorted(chosen.items())])
     return paths
 
 

@@ -12,28 +12,33 @@ The folder of a loop holds
 """
 
 import json
+import re
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from dec.base import files
-from dec.base.atomic import write_text_atomic
+from dec.base.atomic import partial_path, replace_dir, write_text_atomic
 from dec.base.errors import DecError
 from dec.base.files import printable
 from dec.base.progress import say
+from dec.base.tables import read_columns, read_pairs, write_table
 from dec.classify.clusters import named_by_majority, read_clusters
-from dec.classify.evaluate import interval
 from dec.classify.experiment import Experiment
 from dec.classify.new_photos import classify
 from dec.classify.train import finetune
 from dec.data.labelled.dataset import build_labelled, find_photos
+from dec.data.labelled.labels import one_spelling
 from dec.engine.runs import Run
 from dec.page.plotting import BLUE, GREY, GRID, plot
+from dec.scores.classes import interval
 
 REJECTED = "-"
 _CLEAR = 0.7  # of a cluster's photos are of one class: a user would name it
+_LINKS = re.compile(r"[^/]+/([^/]+)?")
 _CLUSTERS = ("cluster", "photos", "class")
 _REVIEW = ("file", "guess", "probability", "class")
 
@@ -53,19 +58,18 @@ def start(folder: Path, clusters: Path, root: Path) -> None:
             f"{clusters}: {len(missing):,} of its photos are not in {folder}, such as "
             f"{printable(missing[0])}"
         )
-    root.mkdir(parents=True, exist_ok=True)
-    (root / files.MARKER).touch()
-    sizes: dict[str, int] = {}
-    for name, cluster in found.items():
-        sizes[cluster] = sizes.get(cluster, 0) + 1
-        link = root / "clusters" / cluster / name.replace("/", "_")
-        link.parent.mkdir(parents=True, exist_ok=True)
-        if not link.is_symlink():
-            link.symlink_to((folder / name).resolve())
+    bad = next((c for c in found.values() if not files.names_folder(c)), None)
+    if bad is not None:
+        raise DecError(
+            f'{clusters}: the cluster "{printable(bad)}" cannot have a folder of that '
+            "name: no / in it, no dot in front, 255 bytes at most"
+        )
+    _link_photos(folder, found, root)
+    sizes = Counter(found.values())
     # Numbers in their order, names in theirs.
     order = sorted(sizes, key=lambda c: (len(c) if c.isdigit() else 0, c))
     rows = [(c, sizes[c], "") for c in order]
-    files.write_csv(root / "clusters.csv", [_CLUSTERS, *rows])
+    write_table(root / "clusters.csv", [_CLUSTERS, *rows])
     facts = {"folder": str(folder.resolve()), "clusters": str(clusters.resolve())}
     write_text_atomic(root / "loop.json", json.dumps(facts, indent=1) + "\n")
     say(
@@ -73,6 +77,32 @@ def start(folder: Path, clusters: Path, root: Path) -> None:
         f"cluster into {root / 'clusters.csv'} (none for one that is mixed). Then: "
         f"dec loop next --run {root}"
     )
+
+
+def _link_photos(folder: Path, found: dict[str, str], root: Path) -> None:
+    """Makes root/clusters/: a folder a cluster, with a link to each of its photos."""
+    target = root / "clusters"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        (root / files.MARKER).touch()
+        # One that a `start` made which did not come to its end.
+        files.refuse_to_replace(target, "links to photos", _LINKS, links=True)
+        partial = partial_path(target)
+        try:
+            taken: dict[str, set[str]] = {}
+            for name, cluster in found.items():
+                there = taken.setdefault(cluster, set())
+                link = partial / cluster / files.flat_name(name, there)
+                there.add(link.name)
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to((folder / name).resolve())
+            replace_dir(partial, target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        raise DecError(
+            f"{printable(root)}: cannot be written: {error.strerror}"
+        ) from error
 
 
 def go_on(
@@ -97,7 +127,7 @@ def go_on(
     listed = _least_certain(root, folder, set(answers), review)
     # In this order: a kill in between loses no answer.
     _archive_answers(root, answers)
-    files.write_csv(root / "review.csv", [_REVIEW, *listed])
+    write_table(root / "review.csv", [_REVIEW, *listed])
     (at / "done").touch()
     say(
         f"Round {number} is done: {len(labels):,} photos had a class, all are labelled "
@@ -121,43 +151,39 @@ def _number(path: Path) -> int:
     return int(path.parent.name.split("-")[1])
 
 
-def _rows(path: Path, header: tuple[str, ...]) -> list[list[str]]:
-    rows = [row for row in files.read_csv(path) if row]
-    if not rows or tuple(rows[0]) != header:
-        raise DecError(f"{path}:1: the first line must be {','.join(header)}")
-    for number, row in enumerate(rows, 1):
-        if len(row) != len(header):
-            raise DecError(f"{path}:{number}: {len(row)} columns, not {len(header)}")
-    return rows[1:]
-
-
 def _answers(root: Path, known: set[str]) -> dict[str, str]:
     """What all reviews said, the last one too: a class, or REJECTED."""
-    found = {}
     old, new = root / "answers.csv", root / "review.csv"
-    if old.exists():
-        found.update(_rows(old, ("file", "class")))
-    if new.exists():
-        rows = _rows(new, _REVIEW)
-        for number, (name, _, _, label) in enumerate(rows, 2):
-            if name not in known:
-                raise DecError(f"{new}:{number}: {printable(name)} is not in the loop")
-            if label.strip():
-                found[name] = label.strip()
+    said = read_pairs(old, "file", "class") if old.exists() else {}
+    found = {name: label for name, (_, label) in said.items()}
+    listed = read_pairs(new, "file", "class") if new.exists() else {}
+    for name, (line, label) in listed.items():
+        if name not in known:
+            raise DecError(f"{new}:{line}: {printable(name)} is not in the loop")
+        if label and found.setdefault(name, label) != label:
+            raise DecError(
+                f'{new}:{line}: {printable(name)} has the class "{label}" here and '
+                f'"{found[name]}" in {old}:{said[name][0]}; decide for one of them'
+            )
     return found
 
 
 def _archive_answers(root: Path, answers: dict[str, str]) -> None:
-    files.write_csv(root / "answers.csv", [("file", "class"), *sorted(answers.items())])
+    write_table(root / "answers.csv", [("file", "class"), *sorted(answers.items())])
 
 
 def _labels(root: Path, clusters: dict[str, str], answers: dict) -> dict[str, str]:
     """The class of every photo that has one: by a review, or else by its cluster."""
     table = root / "clusters.csv"
-    named = {c: label.strip() for c, _, label in _rows(table, _CLUSTERS)}
+    named = {c: n for c, (_, n) in read_pairs(table, "cluster", "class").items()}
+    gone = sorted(set(named) - set(clusters.values()))
+    if gone:
+        raise DecError(f'{table}: there is no cluster "{gone[0]}"')
     labels = {n: named.get(c, "") for n, c in clusters.items()} | answers
     labels = {n: c for n, c in labels.items() if c and c != REJECTED}
-    bad = next((c for c in labels.values() if "/" in c or c.startswith(".")), None)
+    spelt = one_spelling(labels.values())
+    labels = {n: spelt[c] for n, c in labels.items()}
+    bad = next((c for c in labels.values() if not files.names_folder(c)), None)
     if bad:
         raise DecError(f'{root}: "{bad}" cannot be a class: it has to name a folder')
     if len(set(labels.values())) < 2:
@@ -175,10 +201,15 @@ def _label_all(root: Path, at: Path, folder: Path) -> None:
 
 def _least_certain(root: Path, folder: Path, seen: set[str], count: int) -> list:
     """Rows for a review: photos that nobody has looked at, the least certain first."""
-    rows = list(files.read_csv(root / "labels.csv"))[1:]
-    rows = [(str(Path(r[0]).relative_to(folder)), r[1], r[2]) for r in rows if r[1]]
+    rows = _labelled(root / "labels.csv", folder)
     left = [(n, label, p, "") for n, label, p in rows if n not in seen]
     return sorted(left, key=lambda row: (float(row[2]), row[0]))[:count]
+
+
+def _labelled(path: Path, folder: Path) -> list[tuple[str, str, str]]:
+    """Name below `folder`, class and probability of every photo that dec could read."""
+    rows = read_columns(path, ("file", "class", "probability"), ours=True)
+    return [(str(Path(n).relative_to(folder)), c, p) for _, (n, c, p) in rows if c]
 
 
 def simulate(
@@ -247,7 +278,7 @@ def simulate(
 def _trained(tuner, folder, at, labels, seed, device, changes) -> dict:
     at.mkdir(parents=True, exist_ok=True)
     table = at / "given.csv"
-    files.write_csv(table, [("file", "class"), *sorted(labels.items())])
+    write_table(table, [("file", "class"), *sorted(labels.items())])
     options = replace(tuner.options(), seed=seed, labels=table)
     out = at / "data-{}x{}".format(*options.size)
     data = build_labelled(folder, out, options)
@@ -256,15 +287,13 @@ def _trained(tuner, folder, at, labels, seed, device, changes) -> dict:
 
 
 def _test_photos(at: Path) -> set[str]:
-    rows = files.read_csv(at / "run" / "predictions.csv")
-    return {row[1] for row in rows if row[0] == "test"}
+    rows = read_columns(at / "run" / "predictions.csv", ("set", "file"), ours=True)
+    return {name for _, (which, name) in rows if which == "test"}
 
 
 def _ranked(path: Path, folder: Path, seen: set[str], pool: set[str]) -> list[str]:
-    rows = [row for row in list(files.read_csv(path))[1:] if row[1]]
-    rows.sort(key=lambda row: (float(row[2]), row[0]))
-    names = [str(Path(row[0]).relative_to(folder)) for row in rows]
-    return [name for name in names if name in pool and name not in seen]
+    rows = sorted(_labelled(path, folder), key=lambda row: (float(row[2]), row[0]))
+    return [name for name, _, _ in rows if name in pool and name not in seen]
 
 
 def _point(way: str, reviewed: int, metrics: dict) -> dict:
@@ -283,7 +312,7 @@ def _point(way: str, reviewed: int, metrics: dict) -> dict:
 def _write_curve(root: Path, curve: list[dict]) -> None:
     header = tuple(curve[0])
     rows = [tuple(point.values()) for point in curve]
-    files.write_csv(root / "curve.csv", [header, *rows])
+    write_table(root / "curve.csv", [header, *rows])
     figure, axes = plot(6.4, 4.0, "Accuracy by photos reviewed")
     names = {
         "loop": ("clusters, then the least certain", BLUE),

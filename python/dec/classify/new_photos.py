@@ -1,7 +1,5 @@
 """`dec classify`: the classes of photos of any size and kind, by a finished run."""
 
-import csv
-import io
 import os
 import shutil
 import sys
@@ -11,8 +9,9 @@ from pathlib import Path
 from dec.base import files
 from dec.base.atomic import write_text_atomic
 from dec.base.errors import DecError
-from dec.base.files import ANY_BYTES, csv_line, printable
+from dec.base.files import printable
 from dec.base.progress import bar, say
+from dec.base.tables import cut_half_row, read_columns, table_line, write_table
 from dec.classify.evaluate import GUESSES, guesses
 from dec.classify.predict import Classifier, read_input
 from dec.data.labelled.prepare import encode
@@ -44,7 +43,7 @@ def classify(
     Raises DecError for a folder without a finished run, sources that are not there,
     or a CSV file of another run.
     """
-    read_input(folder)
+    classes, _ = read_input(folder)
     if move and link:
         raise DecError("either --move or --link")
     target = move or link
@@ -66,7 +65,7 @@ def classify(
             folder / "classify.log",
         )
     if target:
-        _place(out, target, sources, bool(move))
+        _place(out, target, sources, classes, bool(move))
     say(f"classes: {printable(out)}")
 
 
@@ -78,11 +77,11 @@ def answers(
     batch: list[tuple[Path, object]] = []
 
     def answered():
-        rows = [row for _, row in batch if not isinstance(row, BadPhoto)]
-        proba = classifier.proba(rows)
+        rows = [pair for pair in batch if not isinstance(pair[1], BadPhoto)]
+        found = classifier.rows(rows)
         for photo, row in batch:
             bad = isinstance(row, BadPhoto)
-            yield photo, row if bad else guesses(next(proba), classifier.classes)
+            yield photo, row if bad else guesses(next(found)[1], classifier.classes)
 
     for photo in photos:
         try:
@@ -105,7 +104,11 @@ def _photos(sources: list[Path], target: Path | None) -> Iterator[Path]:
                 raise DecError(f"{printable(source)}: there is no such file")
             yield source
             continue
-        for name in files.walk(source):
+
+        def trouble(name: str, words: str, source: Path = source) -> None:
+            say(f"{printable(source / name)}: {words}")
+
+        for name in files.walk(source, trouble):
             path = source / name
             if own and os.path.commonpath([own, os.path.realpath(path.parent)]) == own:
                 continue
@@ -135,7 +138,7 @@ def _claim(folder: Path, out: Path, photos: list[Path]) -> set[str]:
         except OSError as error:
             raise DecError(f"{out.parent}: {error.strerror}") from None
         write_text_atomic(note, key + "\n")
-        files.write_csv(out, [HEADER])
+        write_table(out, [HEADER])
         return set()
     try:
         same = note.read_text().strip() == key
@@ -146,28 +149,36 @@ def _claim(folder: Path, out: Path, photos: list[Path]) -> set[str]:
             f"{printable(out)}: is there and is not from these weights; it was not "
             "touched. Name another file with --out, or remove it."
         )
-    return {row[0] for row in _whole_rows(out)}
+    _mend(out)
+    return {name for _, (name, _) in _rows(out)}
 
 
-def _whole_rows(out: Path) -> list[list[str]]:
-    """The rows of the CSV file, after cutting off a last one that a kill cut short."""
+def _rows(out: Path) -> Iterator[tuple[int, list[str]]]:
+    """Line, file and class of every row of the CSV file."""
+    return read_columns(out, ("file", "class"), ours=True)
+
+
+def _mend(out: Path) -> None:
+    """Makes the CSV file one to go on behind; DecError where another program had it."""
     try:
-        with open(out, "r+b") as file:
-            content = file.read()
-            whole = content[: content.rfind(b"\n") + 1]
-            if len(whole) < len(content):
-                file.truncate(len(whole))
+        with open(out, "rb") as file:
+            first = file.readline()
     except OSError as error:
         raise DecError(f"{printable(out)}: cannot be read: {error.strerror}") from None
-    text = io.StringIO(whole.decode(**ANY_BYTES), newline="")
-    return [row for row in csv.reader(text) if len(row) == len(HEADER)][1:]
+    if first != table_line(HEADER).encode():
+        raise DecError(
+            f"{printable(out)}:1: is not the line {','.join(HEADER)} that was written; "
+            "has another program saved the file? It was not touched. Name another "
+            "file with --out, or remove it."
+        )
+    cut_half_row(out)
 
 
 def _append(out: Path, answered: Iterable[tuple], total: int) -> None:
     bad = 0
     try:
         with (
-            open(out, "a", newline="", **ANY_BYTES) as file,
+            open(out, "a", newline="", encoding="utf-8") as file,
             bar(total, "classify", " photos") as shown,
         ):
             for photo, answer in answered:
@@ -178,7 +189,7 @@ def _append(out: Path, answered: Iterable[tuple], total: int) -> None:
                     row = ("", "", "", "", f"{answer.reason}: {answer.detail}")
                 else:
                     row = (*answer, "")
-                file.write(csv_line((photo, *row)))
+                file.write(table_line((photo, *row)))
                 shown.update()
     except OSError as error:
         raise DecError(
@@ -188,13 +199,19 @@ def _append(out: Path, answered: Iterable[tuple], total: int) -> None:
         say(f"{bad:,} files that cannot be read as photos (column `problem`)")
 
 
-def _place(out: Path, target: Path, sources: list[Path], move: bool) -> None:
+def _place(
+    out: Path, target: Path, sources: list[Path], classes: list[str], move: bool
+) -> None:
     """Moves or links every photo of the CSV file into target/<class>/."""
     counts: dict[str, int] = {}
-    for name, label, *_ in _whole_rows(out):
+    for line, (name, label) in _rows(out):
         photo = Path(name)
         if not label or not os.path.lexists(photo):
             continue  # no photo, or moved by an earlier call
+        if label not in classes:
+            raise DecError(
+                f'{printable(out)}:{line}: the run has no class "{printable(label)}"'
+            )
         to = target / label / _inside(photo, sources)
         try:
             if _put(photo, to, move):

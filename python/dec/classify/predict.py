@@ -1,20 +1,20 @@
 """Classes of photos by a run's deploy net."""
 
 import json
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from dec.base.atomic import write_text_atomic
 from dec.base.errors import DecError
-from dec.data.labelled.prepare import Preparation, read_mean
+from dec.data.labelled.prepare import PhotoInput, read_mean
 from dec.engine import prototxt
+from dec.engine.forward import Deployed
 
 NEEDED = ("deploy.prototxt", "final.caffemodel", "input.json")
 
 
-def write_input(folder: Path, preparation: Preparation, classes: list[str]) -> None:
+def write_input(folder: Path, preparation: PhotoInput, classes: list[str]) -> None:
     """Keeps in a run's folder what new photos need: input.json."""
     mean = preparation.mean
     facts = {
@@ -28,53 +28,21 @@ def write_input(folder: Path, preparation: Preparation, classes: list[str]) -> N
     write_text_atomic(folder / "input.json", json.dumps(facts, indent=1) + "\n")
 
 
-class Classifier:
-    """The net of a finished run.
+class Classifier(Deployed):
+    """The net of a finished run; its rows are prepared photos.
 
-    classes: their names by number. preparation: of photos. Use it in a process that
-    may be ended by Caffe (dec.engine.caffe_process).
+    classes: their names by number. preparation: of photos.
     """
 
     def __init__(self, folder: Path, device: str = "cpu"):
-        self.folder = Path(folder)
-        self.classes, self.preparation = read_input(self.folder)
-        self.net = self._net(device)
-        blob = self.net.blobs[self.net.inputs[0]]
-        # Always as many, the last ones filled up: so a photo's numbers are the same
-        # bits whatever other photos come with it.
-        self.batch = blob.data.shape[0]
-
-    def _net(self, device: str):
-        import caffe
-
-        if device == "gpu":
-            caffe.set_mode_gpu()
-        return caffe.Net(
-            str(self.folder / "deploy.prototxt"),
-            caffe.TEST,
-            weights=str(self.folder / "final.caffemodel"),
+        folder = Path(folder)
+        self.classes, self.preparation = read_input(folder)
+        super().__init__(
+            folder / "deploy.prototxt", folder / "final.caffemodel", device
         )
 
-    def proba(self, rows: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """For every prepared photo the probability of each class."""
-        block: list[np.ndarray] = []
-        for row in rows:
-            block.append(row)
-            if len(block) == self.batch:
-                yield from self._forward(block)
-                block = []
-        if block:
-            yield from self._forward(block)
 
-    def _forward(self, block: list[np.ndarray]) -> np.ndarray:
-        blob = self.net.blobs[self.net.inputs[0]]
-        blob.data[...] = 0
-        blob.data[: len(block)] = block
-        out = self.net.forward()[self.net.outputs[0]]
-        return out[: len(block)].reshape(len(block), -1).copy()
-
-
-def read_input(folder: Path) -> tuple[list[str], Preparation]:
+def read_input(folder: Path) -> tuple[list[str], PhotoInput]:
     """The class names and the preparation of a finished run, which is checked."""
     missing = [name for name in NEEDED if not (folder / name).exists()]
     if missing:
@@ -91,7 +59,7 @@ def read_input(folder: Path) -> tuple[list[str], Preparation]:
             mean = read_mean(folder / "mean.binaryproto")
         else:
             mean = np.array(facts["mean_bgr"], np.float32).reshape(-1, 1, 1)
-        preparation = Preparation(
+        preparation = PhotoInput(
             tuple(facts["size"]), facts["crop"], mean, facts["scale"]
         ).checked("input.json")
         classes = facts["classes"]

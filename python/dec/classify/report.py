@@ -13,6 +13,7 @@ from PIL import Image
 
 from dec.base import files, progress
 from dec.base.errors import DecError
+from dec.base.tables import read_columns
 from dec.base.words import duration
 from dec.classify.words import accuracy, percent
 from dec.data import leveldb
@@ -205,8 +206,9 @@ def _heat_map(names: list[str], counts: np.ndarray, figures: Figures) -> Html:
 
 
 def _mistakes(folder: Path, metrics: dict) -> Section:
-    rows = list(files.read_csv(folder / "predictions.csv"))[1:]
-    wrong = [r for r in rows if r[0] == "test" and r[2] != r[3]]
+    columns = ("set", "file", "class", "predicted", "probability")
+    rows = read_columns(folder / "predictions.csv", columns, ours=True)
+    wrong = [r for _, r in rows if r[0] == "test" and r[2] != r[3]]
     wrong.sort(key=lambda r: -float(r[4]))
     pictures = _photos(metrics, [r[1] for r in wrong[:_MISTAKES]])
     tiles = [
@@ -218,7 +220,7 @@ def _mistakes(folder: Path, metrics: dict) -> Section:
             f"is {label}",
             title=files.printable(name),
         )
-        for _, name, label, guess, p, *_ in wrong[:_MISTAKES]
+        for _, name, label, guess, p in wrong[:_MISTAKES]
     ]
     words = "The test photos that the network is most certain of and wrong about, the "
     words += "most certain first: photos with a wrong label are found here first."

@@ -1,35 +1,53 @@
-"""Every row of a database once, by a solver's own test net: how training is going."""
+"""Every row of val once, by a solver's own test net: how training is going."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
+from dec.engine.forward import over_database
 
-def validate(net, layers: tuple[str, str], rows: int, classes: int) -> dict:
-    """Accuracy, loss and recall of each class over the net's database.
 
-    net: a pycaffe net whose data layer goes round the database. layers: the blobs of
-    scores (n x classes) and labels. rows: how many the database has.
+@dataclass(frozen=True)
+class Validation:
+    """Judges a net while it is trained (see dec.engine.training).
 
-    A batch may end in the next round; then the rest of it is not counted. So every
-    row counts once, wherever the round began.
+    layers: the blobs of scores (n x classes) and labels. counts: how many rows of each
+    class the database has.
     """
-    right = np.zeros(classes, int)
-    total = np.zeros(classes, int)
-    losses, seen = [], 0
-    while seen < rows:
-        net.forward()
-        labels = net.blobs[layers[1]].data.ravel().astype(int)[: rows - seen]
-        scores = net.blobs[layers[0]].data.reshape(-1, classes)[: len(labels)]
-        losses.append(cross_entropy(scores, labels))
-        found = scores.argmax(axis=1)
-        total += np.bincount(labels, minlength=classes)
-        right += np.bincount(labels[found == labels], minlength=classes)
-        seen += len(labels)
-    return {
-        "accuracy": float(right.sum() / rows),
-        # Rounded, as the rounds begin at different rows and add up differently.
-        "loss": round(float(np.concatenate(losses).mean()), 5),
-        "recall": [round(r / max(t, 1), 5) for r, t in zip(right, total, strict=True)],
-    }
+
+    layers: tuple[str, str]
+    counts: list[int]
+
+    def measure(self, net) -> dict:
+        """Accuracy, loss and recall of each class over the database of a pycaffe net.
+
+        Every row counts once, wherever the round of the net's data layer began.
+        """
+        rows, classes = sum(self.counts), len(self.counts)
+        right = np.zeros(classes, int)
+        total = np.zeros(classes, int)
+        losses = []
+        for _, (scores, labels) in over_database(net, rows, self.layers):
+            labels = labels.ravel().astype(int)
+            scores = scores.reshape(-1, classes)
+            losses.append(cross_entropy(scores, labels))
+            found = scores.argmax(axis=1)
+            total += np.bincount(labels, minlength=classes)
+            right += np.bincount(labels[found == labels], minlength=classes)
+        shares = zip(right, total, strict=True)
+        return {
+            "accuracy": float(right.sum() / rows),
+            # Rounded, as the rounds begin at different rows and add up differently.
+            "loss": round(float(np.concatenate(losses).mean()), 5),
+            "recall": [round(r / max(t, 1), 5) for r, t in shares],
+        }
+
+    def score(self, found: dict) -> tuple[float, float]:
+        """The accuracy; among equals the lower loss."""
+        return found["accuracy"], -found["loss"]
+
+    def words(self, found: dict) -> str:
+        return f"val {found['accuracy']:.1%}"
 
 
 def cross_entropy(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -8,38 +8,19 @@ from pathlib import Path
 import numpy as np
 
 from dec.base.errors import DecError
-from dec.clustering.assignments import word
+from dec.base.tables import table_line
 from dec.data.inputs import read_rows
 from dec.data.registry import Reader, reader
 from dec.engine import caffe_process
+from dec.engine.forward import Deployed
 
-# Always as many, the last ones filled up: so a row's numbers are the same bits
-# whatever other rows come with it.
-BATCH = 1000
+_BATCH = 1000  # another size would give other bits
 
 
-class DeployNet:
-    """A run's deploy net in this process, for up to BATCH rows at a time."""
-
-    def __init__(self, folder: Path, shape: tuple[int, ...]):
-        """folder: of the run. shape: of a row, (channels, height, width)."""
-        import caffe
-
-        self._net = caffe.Net(
-            str(folder / "deploy.prototxt"),
-            caffe.TEST,
-            weights=str(folder / "final.caffemodel"),
-        )
-        self._shape = shape
-        self._net.blobs[self._net.inputs[0]].reshape(BATCH, *shape)
-
-    def blob(self, name: str, rows: np.ndarray) -> np.ndarray:
-        """What a blob holds for prepared rows: "output", the code, or "proba"."""
-        data = self._net.blobs[self._net.inputs[0]].data
-        data[...] = 0
-        data[: len(rows)] = rows.reshape(-1, *self._shape)
-        self._net.forward()
-        return self._net.blobs[name].data[: len(rows)]
+def deployed(folder: Path, shape: tuple[int, ...]) -> Deployed:
+    """The deploy net of a run. shape: of a row, (channels, height, width)."""
+    deploy, weights = folder / "deploy.prototxt", folder / "final.caffemodel"
+    return Deployed(deploy, weights, batch=_BATCH, shape=shape)
 
 
 def preparation(folder: Path) -> dict:
@@ -69,28 +50,16 @@ def assign(folder: Path, files: list[Path]) -> None:
 
 
 def _print_clusters(folder: Path, files: list[Path], reader: Reader) -> None:
-    net = DeployNet(folder, reader.shape)
+    net = deployed(folder, reader.shape)
     print("name,cluster,probability")
-    for names, rows in _batches(files, reader):
-        proba = net.blob("proba", rows)
-        clusters = proba.argmax(axis=1)
-        for name, cluster, row in zip(names, clusters, proba, strict=True):
-            print(f"{word(name)},{cluster},{row[cluster]:.6f}")
+    for name, proba in net.rows(_rows(files, reader), "proba"):
+        cluster = proba.argmax()
+        sys.stdout.write(table_line((name, cluster, f"{proba[cluster]:.6f}")))
     sys.stdout.flush()
 
 
-def _batches(
-    files: list[Path], reader: Reader
-) -> Iterator[tuple[list[str], np.ndarray]]:
-    """The rows of all files, in batches over their borders."""
-    names: list[str] = []
-    rows: list[np.ndarray] = []
+def _rows(files: list[Path], reader: Reader) -> Iterator[tuple[str, np.ndarray]]:
+    """Name and values of every row of all files."""
     for path in files:
-        for more_names, more_rows in read_rows(path, reader):
-            names += more_names
-            rows.extend(more_rows)
-            while len(rows) >= BATCH:
-                yield names[:BATCH], np.stack(rows[:BATCH])
-                names, rows = names[BATCH:], rows[BATCH:]
-    if rows:
-        yield names, np.stack(rows)
+        for names, rows in read_rows(path, reader):
+            yield from zip(names, rows, strict=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dec.base.atomic import write_text_atomic
+from dec.base.tables import read_table, write_table
 
 
 def write(
@@ -25,33 +25,22 @@ def write(
         columns.append(labels)
     if names is not None:
         head.append("name")
-        columns.append(map(word, names))
-    lines = (",".join(map(str, row)) + "\n" for row in zip(*columns, strict=True))
-    write_text_atomic(path, itertools.chain([",".join(head) + "\n"], lines))
+        columns.append(names)
+    write_table(path, itertools.chain([head], zip(*columns, strict=True)))
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
     """Its columns of numbers by name: row, cluster, probability and, maybe, label.
 
-    Raises ValueError for a damaged table, OSError when it cannot be read.
+    Raises ValueError or DecError for a damaged table, DecError when it cannot be read.
     """
-    with open(path, encoding="utf-8", newline="") as file:
-        head = file.readline().rstrip("\n").split(",")
-        head = [name for name in head if name != "name"]
-        numbers = range(len(head))
-        table = np.loadtxt(
-            file, delimiter=",", comments=None, quotechar='"', usecols=numbers, ndmin=2
-        )
+    rows = read_table(path, ours=True)
+    _, head = next(rows, (1, []))
+    head = [name for name in head if name != "name"]
+    numbers = (tuple(map(float, cells[: len(head)])) for _, cells in rows)
+    table = np.fromiter(numbers, np.dtype((np.float64, len(head))))
     columns = dict(zip(head, table.T, strict=True))
     for name in ("row", "cluster", "label"):
         if name in columns:
             columns[name] = columns[name].astype(int)
     return columns
-
-
-def word(name: str) -> str:
-    """A name as a word of CSV; bytes that are not UTF-8 are written as \\udcXX."""
-    name = name.encode("utf-8", "backslashreplace").decode()
-    if any(c in name for c in ',"\n\r'):
-        name = '"' + name.replace('"', '""') + '"'
-    return name

@@ -1,12 +1,13 @@
 """The code of all rows: computed, checked, given another basis."""
 
-from collections.abc import Iterator
+from contextlib import nullcontext
 
 import numpy as np
 
 from dec.base import progress
 from dec.base.errors import DecError
 from dec.engine.experiment import Stage
+from dec.engine.forward import over_database
 from dec.engine.prototxt import data_layers
 
 _MANY = 500_000  # rows whose embedding takes long enough for a bar
@@ -31,13 +32,14 @@ class Embedding:
         whole = [
             np.empty((self.rows, *net.blobs[top].shape[1:]), np.float32) for top in tops
         ]
-        batch = net.blobs[tops[0]].shape[0]
-        for at in self._steps(batch):
-            net.forward(end=end)
-            for array, top in zip(whole, tops, strict=True):
-                part = array[at : at + batch]
-                # The last batch runs on with the first rows again.
-                part[...] = net.blobs[top].data[: len(part)]
+        long = self.rows >= _MANY
+        shown = progress.bar(self.rows, "embed", " rows") if long else nullcontext()
+        with shown as bar:
+            for at, parts in over_database(net, self.rows, tops, end):
+                for array, part in zip(whole, parts, strict=True):
+                    array[at : at + len(part)] = part
+                if bar is not None:
+                    bar.update(len(parts[0]))
         return whole
 
     def check(self, code: np.ndarray, k: int) -> None:
@@ -77,17 +79,6 @@ class Embedding:
         net = caffe.Net(str(self.stage.net_file), caffe.TEST)
         net.share_with(self.net)
         return net
-
-    def _steps(self, batch: int) -> Iterator[int]:
-        """The first row of every batch; shows a bar where it takes long."""
-        starts = range(0, self.rows, batch)
-        if self.rows < _MANY:
-            yield from starts
-            return
-        with progress.bar(self.rows, "embed", " rows") as bar:
-            for at in starts:
-                yield at
-                bar.update(min(batch, self.rows - at))
 
     def _check_finite(self, code: np.ndarray) -> None:
         """DecError that tells a row with NaN in it from weights with NaN in them."""

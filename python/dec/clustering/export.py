@@ -3,19 +3,21 @@
 import os
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 from dec.base import progress
 from dec.base.atomic import partial_path, replace_dir
 from dec.base.errors import DecError
+from dec.base.files import refuse_to_replace
 from dec.clustering.report.pictures import png
 from dec.clustering.report.results import Results
 from dec.data import leveldb
 from dec.data.images.row_images import RowImages
 
-_OWN_FOLDER = re.compile(r"\d+")
-_OWN_FILE = re.compile(r"\d{5,}_p[01]\.\d{4}_row\d{6,}(\.\w+)?")
+_WHAT = "an export"
+# A suffix is the user's file's: whatever comes after its last dot.
+_OWN = re.compile(r"\d+/(\d{5,}_p[01]\.\d{4}_row\d{6,}(\.[^/]*)?)?")
+_LONGEST_SUFFIX = 64  # bytes; what is longer is none
 
 
 def export(folder: Path, out: Path | None = None, copy: bool = False) -> None:
@@ -31,7 +33,7 @@ def export(folder: Path, out: Path | None = None, copy: bool = False) -> None:
     """
     results = Results.read(folder)
     target = folder / "classes" if out is None else out
-    _refuse_to_replace(target)
+    refuse_to_replace(target, _WHAT, _OWN)
     names = _names(results)
     files = _files(results)
     images = _images(results) if files is None else None
@@ -48,7 +50,7 @@ def export(folder: Path, out: Path | None = None, copy: bool = False) -> None:
                 for name, file in zip(names, files, strict=True):
                     _place(Path(file), partial / name, copy)
                     bar.update()
-        _refuse_to_replace(target)
+        refuse_to_replace(target, _WHAT, _OWN)
         replace_dir(partial, target)
     except OSError as error:
         raise DecError(f"{target}: cannot be written: {error.strerror}") from error
@@ -99,36 +101,11 @@ def _images(results: Results) -> RowImages:
 
 def _place(file: Path, name: Path, copy: bool) -> None:
     """Links or copies a user's file as `name`, with its own suffix."""
-    name = name.with_name(name.name + file.suffix)
+    if len(os.fsencode(file.suffix)) <= _LONGEST_SUFFIX:
+        name = name.with_name(name.name + file.suffix)
     if not file.is_file():
         raise DecError(f"{file}: the image is not there any more; nothing was exported")
     if copy:
         shutil.copyfile(file, name)
     else:
         name.symlink_to(file.resolve())
-
-
-def _refuse_to_replace(target: Path) -> None:
-    """DecError unless `target` is free or holds nothing but an export."""
-    if not os.path.lexists(target):
-        return
-    try:
-        foreign = next(_foreign(target), None)
-    except OSError as error:
-        raise DecError(f"{target}: cannot be read: {error.strerror}") from error
-    if foreign:
-        raise DecError(
-            f"{target}: holds other things than an export ({foreign}); it was not "
-            "touched. Name a new folder."
-        )
-
-
-def _foreign(target: Path) -> Iterator[str]:
-    for entry in os.scandir(target):
-        own = entry.is_dir(follow_symlinks=False) and _OWN_FOLDER.fullmatch(entry.name)
-        if not own:
-            yield entry.name
-            continue
-        for file in os.scandir(entry):
-            if not _OWN_FILE.fullmatch(file.name) or file.is_dir(follow_symlinks=False):
-                yield f"{entry.name}/{file.name}"

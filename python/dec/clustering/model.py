@@ -15,7 +15,7 @@ from caffe.proto import caffe_pb2
 from dec.base import atomic
 from dec.base.errors import DecError
 from dec.clustering import apart, arrays, pipeline
-from dec.clustering.assign import BATCH, DeployNet, preparation
+from dec.clustering.assign import deployed, preparation
 from dec.clustering.report.results import Results
 from dec.data.inputs import Preparation
 from dec.engine import caffe_process
@@ -106,9 +106,9 @@ class Model:
         prepare = self.preparation()
 
         def forward() -> None:
-            net = DeployNet(self.path, prepare.shape)
-            blocks = arrays.prepared(rows, prepare, BATCH)
-            np.save(file, np.concatenate([net.blob(name, x).copy() for x in blocks]))
+            net = deployed(self.path, prepare.shape)
+            blocks = arrays.prepared(rows, prepare, net.batch)
+            np.save(file, np.concatenate([net.block(x, name) for x in blocks]))
 
         folder = Path(tempfile.mkdtemp(prefix="dec-"))
         file, log = folder / "blob.npy", folder / "log.txt"

@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from caffe.proto import caffe_pb2
@@ -14,7 +15,7 @@ from dec.base.errors import DecError
 from dec.base.progress import say
 from dec.data import leveldb, registry
 from dec.engine import prototxt
-from dec.engine.experiment import Experiment
+from dec.engine.experiment import OWN, Experiment
 from dec.engine.prototxt_edit import edited, in_comments
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -42,7 +43,7 @@ def new_experiment(
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = partial_path(folder)
     try:
-        for file, inside in _files(source):
+        for file, inside in _files(source, name):
             text = _renamed(file, source.folder.name, name, width, clusters)
             to = partial / inside
             to.parent.mkdir(parents=True, exist_ok=True)
@@ -58,11 +59,12 @@ def new_experiment(
     return folder
 
 
-def _files(source: Experiment) -> Iterator[tuple[Path, Path]]:
-    """The prototxts to copy, each with its name in the new folder."""
+def _files(source: Experiment, name: str) -> Iterator[tuple[Path, Path]]:
+    """The prototxts to copy, each with its name in the new folder `name`."""
     # What own/ has for kinds of data (photos_solver.prototxt) is one solver here.
     kinds = {f"{known.name}_solver.prototxt" for known in registry.all_sets()}
-    solver = source.folder / f"{source.name}_solver.prototxt"
+    kind = replace(source, name=name).kind if source.name == OWN else source.name
+    solver = source.folder / f"{kind}_solver.prototxt"
     for file in sorted(source.folder.rglob("*.prototxt")):
         inside = file.relative_to(source.folder)
         if str(inside) == "dec_solver.prototxt" and solver.exists():

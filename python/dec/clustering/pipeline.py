@@ -18,7 +18,7 @@ from dec.clustering.figure import draw
 from dec.clustering.phase2 import Clustering, Result
 from dec.data import leveldb, registry
 from dec.engine import caffe_process
-from dec.engine.experiment import Experiment, Stage, row_width
+from dec.engine.experiment import Experiment, Stage, clusters_of, row_width
 from dec.engine.prototxt import data_layers, fit, read_net, write
 from dec.engine.runs import Run, digest
 from dec.scores.clusters import class_names, columns, contingency, match
@@ -103,6 +103,7 @@ def run(
 ) -> dict:
     """Phases 1 and 2; returns the metrics. before: seconds of the stages before."""
     device, seed = settings.device, settings.seed
+    _check_clusters(experiment, settings)
     autoencoder, seconds = run_phase1(experiment, run, pretraining, device, seed)
     return run_phase2(experiment, run, autoencoder, before | seconds, settings)
 
@@ -201,6 +202,21 @@ def run_phase2(
     return metrics
 
 
+def _check_clusters(experiment: Experiment, settings: Settings) -> None:
+    """Raises DecError for fewer rows than clusters: before phase 1, not after it."""
+    solver = experiment.read_solver(_phase2_solver(experiment, settings.solver))
+    net = experiment.read_net(solver.net)
+    clusters = settings.clusters or clusters_of(net, solver.net)
+    _data_digest(experiment, net)
+    database = data_layers(net, "TEST")[0].data_param.source
+    with leveldb.open_reader(database) as reader:
+        if reader.rows < clusters:
+            raise DecError(
+                f"{database}: {reader.rows} rows cannot make {clusters} clusters; see "
+                "--clusters"
+            )
+
+
 def _phase2_solver(experiment: Experiment, given: Path | None) -> Path:
     """The file that the user names, or what the experiment has for such data."""
     folder = experiment.folder
@@ -208,7 +224,7 @@ def _phase2_solver(experiment: Experiment, given: Path | None) -> Path:
         there = (given, experiment.root / given, folder / given)
         return next((path for path in there if path.exists()), given)
     # own/photos_solver.prototxt for the rows of `dec data photos`.
-    solver = folder / f"{experiment.name}_solver.prototxt"
+    solver = folder / f"{experiment.kind}_solver.prototxt"
     return solver if solver.exists() else folder / "dec_solver.prototxt"
 
 

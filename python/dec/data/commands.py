@@ -8,6 +8,7 @@ _EXAMPLES = """examples:
   dec data mnist ~/mnist              the same from its four files
   dec data photos ~/photos --size 200x120
   dec data csv table.csv --label-column species
+  dec data csv other.csv --name other   # beside it: data/other_total …
   dec data verify data/mnist_total    look for damage
 """
 
@@ -27,11 +28,17 @@ def register(commands):
     sets = data.add_subparsers(metavar="set", required=True)
     for known in registry.all_sets():
         sub = sets.add_parser(known.name, help=known.text, description=known.text)
-        sub.set_defaults(command=_build, name=known.name)
+        sub.set_defaults(command=_build, set=known.name)
         optional = "?" if known.public else None
         sub.add_argument("source", type=Path, nargs=optional, help=known.source)
         if known.options:
             known.options(sub)
+        if known.nameable:
+            sub.add_argument(
+                "--name",
+                help=f"of the LevelDBs, data/NAME_total and so on ({known.name}); `dec "
+                "run NAME` is for them then",
+            )
     text = "check a LevelDB, key by key"
     verify = sets.add_parser("verify", help=text, description=text)
     verify.add_argument("database", type=Path)
@@ -43,9 +50,11 @@ def _build(options: argparse.Namespace) -> None:
     from dec.data import registry
 
     given = vars(options)
-    names = given.keys() - {"command", "name", "source"}
+    names = given.keys() - {"command", "set", "source"}
     chosen = {name: given[name] for name in names if given[name] is not None}
-    registry.build(options.name, options.source, **chosen)
+    if "name" in chosen:
+        registry.check_name(options.set, options.name)
+    registry.build(options.set, options.source, **chosen)
 
 
 def _verify(options: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ import argparse
 import functools
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from dec.base import places
 from dec.base.errors import DecError
 
 Block = tuple[list[str], np.ndarray]
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class Reader(Protocol):
@@ -43,6 +45,7 @@ class DataSet:
     without a source of the user's. options: adds those of `build` to a parser.
     experiment: whose nets are fitted to it, if prototxt/dec/NAME is not there. kind: of
     its rows, as their dec.json says it; reader: for new ones, from that dec.json.
+    nameable: `build` takes another name for the LevelDBs.
     """
 
     name: str
@@ -54,6 +57,7 @@ class DataSet:
     experiment: str = "own"
     kind: str = ""
     reader: Callable[[dict], Reader] | None = None
+    nameable: bool = False
 
 
 @functools.cache
@@ -71,8 +75,18 @@ def find(name: str) -> DataSet | None:
     return next((known for known in all_sets() if known.name == name), None)
 
 
+def check_name(known: str, name: str) -> None:
+    """Raises DecError for what cannot name LevelDBs of the data set `known`."""
+    if not _NAME.fullmatch(name):
+        raise DecError(
+            f"{name}: a name is of letters, digits, - _ . and no other signs"
+        )
+    if name != known and find(name):
+        raise DecError(f"{name}: is the name of a data set; take another")
+
+
 def build(
-    name: str, source: Path | None, folder: Path | None = None, **options
+    name: str, source: Path | None, folder: Path | None = None, /, **options
 ) -> None:
     """Writes the LevelDBs of a data set, unless they are up to date.
 
@@ -85,7 +99,8 @@ def build(
         if source:
             names = ", ".join(one.name for one in all_sets())
             raise DecError(
-                f"{name}: its LevelDBs are not made by dec, which knows {names}"
+                f"{name}: its LevelDBs are not made by dec, which knows {names}; "
+                f"`dec data KIND {source} --name {name}` makes them of your own data"
             )
     elif source or known.public:
         known.build(folder or places.data(), source=source, **options)

@@ -53,6 +53,15 @@ class Experiment:
         """Whether its nets were made for the data that it is run on."""
         return self.name == _name(self.folder)
 
+    @property
+    def kind(self) -> str:
+        """The data set that its data are of, where they have a name of their own."""
+        if registry.find(self.name):
+            return self.name
+        meta = leveldb.read_meta(places.data() / f"{self.name}_total") or {}
+        kinds = {known.kind: known.name for known in registry.all_sets() if known.kind}
+        return kinds.get(meta.get("kind"), self.name)
+
     def read_solver(self, file: Path) -> caffe_pb2.SolverParameter:
         """The solver in a file of the experiment, or in one that the user names."""
         solver = prototxt.read_solver(file)
@@ -136,7 +145,8 @@ class Stage:
     """One training of a run: its solver and net as they will be run.
 
     `solver` and `net` are what the user's files say, with what the driver has
-    to fill in; `write` puts them into the run folder.
+    to fill in; `write` puts them into the run folder. source: the solver's file, which
+    the user edits.
     """
 
     name: str
@@ -162,12 +172,23 @@ class Stage:
         _point_at_run(net, experiment.folder.name, run)
         for change in prototxt.fit(net, row_width(net, solver.net), clusters):
             progress.say(f"{name}: {solver.net} is fitted to the data: {change}")
-        solver.net = str(run.prototxt / f"{name}.prototxt")
-        solver.snapshot_prefix = str(run.path / name)
+        stage = cls(name, run, solver, net, str(solver_file))
+        stage.fill_in(device, seed)
+        return stage
+
+    def fill_in(self, device: str, seed: int | None) -> None:
+        """Has the solver run in the run's folder, on the device, with the seed."""
+        solver = self.solver
+        solver.net = str(self.net_file)
+        solver.snapshot_prefix = str(self.run.path / self.prefix)
         solver.solver_mode = caffe_pb2.SolverParameter.SolverMode.Value(device.upper())
         if seed is not None:
             solver.random_seed = seed
-        return cls(name, run, solver, net, str(solver_file))
+
+    @property
+    def prefix(self) -> str:
+        """What the names of its snapshots begin with."""
+        return self.name
 
     @property
     def solver_file(self) -> Path:
@@ -175,17 +196,21 @@ class Stage:
 
     @property
     def net_file(self) -> Path:
-        return Path(self.solver.net)
+        return self.run.prototxt / f"{self.name}.prototxt"
 
     @property
     def model(self) -> str:
         """The name that Caffe gives the weights at the end."""
         return f"{self.name}_iter_{self.solver.max_iter}.caffemodel"
 
+    @property
+    def header(self) -> str:
+        """What the copies in the run's folder say of themselves."""
+        return f"As run by dec; from {self.source}. Edit that file, not this one."
+
     def write(self) -> None:
-        header = f"As run by dec; from {self.source}. Edit that file, not this one."
-        prototxt.write(self.net_file, self.net, header)
-        prototxt.write(self.solver_file, self.solver, header)
+        prototxt.write(self.net_file, self.net, self.header)
+        prototxt.write(self.solver_file, self.solver, self.header)
 
     def digest(self, *more: str | Path) -> str:
         """Of all that decides the result: solver, net, weights and `more`."""

@@ -1,6 +1,7 @@
 """Reads the prototxt files that a user edits, and writes the copies of a run."""
 
 import math
+from collections.abc import Collection
 from pathlib import Path
 
 from caffe.proto import caffe_pb2
@@ -29,9 +30,14 @@ def write(path: Path, message: Message, header: str) -> None:
     write_text_atomic(path, f"# {header}\n{text_format.MessageToString(message)}")
 
 
-def data_layers(net: caffe_pb2.NetParameter, phase: str, stage: str = "memory") -> list:
-    """The Data layers, in either spelling, of a phase ("TRAIN" or "TEST") and stage."""
-    state = caffe_pb2.Phase.Value(phase), stage
+def data_layers(
+    net: caffe_pb2.NetParameter, phase: str, stages: Collection[str] = ("memory",)
+) -> list:
+    """The Data layers, in either spelling, of a phase ("TRAIN" or "TEST") and stages.
+
+    Without stages it is DEC's phase 2 that is meant, if there is one.
+    """
+    state = caffe_pb2.Phase.Value(phase), stages
     return [
         layer
         for layer in (*net.layer, *net.layers)
@@ -92,12 +98,12 @@ def _is_rows(layer: Message) -> bool:
     return layer.type in _DATA and layer.top[0] == "data"
 
 
-def _meets(rule: caffe_pb2.NetStateRule, phase: int, stage: str) -> bool:
-    # Net::StateMeetsRule in Caffe; levels are left out, DEC's nets have none.
+def _meets(rule: caffe_pb2.NetStateRule, phase: int, stages: Collection[str]) -> bool:
+    # Net::StateMeetsRule in Caffe; levels are left out, no net of ours has one.
     return (
         (not rule.HasField("phase") or rule.phase == phase)
-        and all(wanted == stage for wanted in rule.stage)
-        and stage not in rule.not_stage
+        and all(wanted in stages for wanted in rule.stage)
+        and not any(stage in stages for stage in rule.not_stage)
     )
 
 

@@ -1,11 +1,13 @@
 """The folder of a run: what was run, what came out, what is up to date."""
 
-import hashlib
 import json
 from pathlib import Path
 
 from dec.base.atomic import write_text_atomic
+from dec.base.digest import digest
 from dec.base.errors import DecError
+
+__all__ = ["Run", "digest", "read_metrics"]
 
 
 class Run:
@@ -35,21 +37,16 @@ class Run:
         made = (self.path / name for name in record["files"])
         return record if all(path.exists() for path in made) else None
 
-    def begin(self, stage: str, digest: str) -> float | None:
+    def begin(self, stage: str, digest: str) -> bool:
         """Records that a stage was begun.
 
-        Returns the seconds that it had up to its last snapshot if it had been begun
-        with these very inputs; only then are the snapshots in the folder its own.
+        Returns whether it had been begun with these very inputs before; only then are
+        the snapshots in the folder its own.
         """
-        record = self._stages().get(stage, {})
-        if record.get("digest") == digest:
-            return record.get("seconds", 0.0)
-        self.reached(stage, digest, 0.0)
-        return None
-
-    def reached(self, stage: str, digest: str, seconds: float) -> None:
-        """Records the seconds of a stage that goes on."""
-        self._record(stage, {"digest": digest, "seconds": seconds})
+        if self._stages().get(stage, {}).get("digest") == digest:
+            return True
+        self._record(stage, {"digest": digest})
+        return False
 
     def finish(self, stage: str, digest: str, files: list[str], **facts) -> dict:
         """Records a finished stage, its files (names in this folder) and facts."""
@@ -76,13 +73,3 @@ def read_metrics(folder: Path) -> dict:
         raise DecError(f"{folder}: there is no finished run here") from None
     except (OSError, ValueError) as error:
         raise DecError(f"{file}: cannot be read: {error}") from None
-
-
-def digest(*parts: str | bytes | Path) -> str:
-    """One digest of texts and of files' contents (Path)."""
-    whole = hashlib.sha256()
-    for part in parts:
-        content = part.read_bytes() if isinstance(part, Path) else part
-        content = content.encode() if isinstance(content, str) else content
-        whole.update(hashlib.sha256(content).digest())
-    return whole.hexdigest()

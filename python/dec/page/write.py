@@ -1,6 +1,5 @@
 """A report's files in a run folder: the page and the folder of its figures."""
 
-import os
 import re
 import shutil
 from collections.abc import Callable
@@ -9,7 +8,10 @@ from pathlib import Path
 from dec.base import progress
 from dec.base.atomic import partial_path, replace_dir, write_text_atomic
 from dec.base.errors import DecError
+from dec.base.files import refuse_to_replace
 from dec.page.plotting import Figures
+
+_WHAT = "the report's figures"
 
 
 def write_report(
@@ -21,12 +23,12 @@ def write_report(
     they were, where figures/ holds other things or they cannot be written.
     """
     target = folder / "figures"
-    _refuse_to_replace(target, names)
+    refuse_to_replace(target, _WHAT, names)
     partial = partial_path(target)
     try:
         partial.mkdir()
         text = make(Figures(partial))
-        _refuse_to_replace(target, names)
+        refuse_to_replace(target, _WHAT, names)
         replace_dir(partial, target)
     except OSError as error:
         raise DecError(f"{target}: cannot be written: {error.strerror}") from error
@@ -34,16 +36,3 @@ def write_report(
         shutil.rmtree(partial, ignore_errors=True)
     write_text_atomic(folder / "report.html", text)
     progress.say(f"report: {folder / 'report.html'}")
-
-
-def _refuse_to_replace(folder: Path, names: re.Pattern) -> None:
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise DecError(f"{folder}: is there and is no folder; it was not touched")
-    foreign = [n for n in sorted(os.listdir(folder)) if not names.fullmatch(n)]
-    if foreign:
-        raise DecError(
-            f"{folder}: holds other things than the report's figures ({foreign[0]}); "
-            "it was not touched"
-        )

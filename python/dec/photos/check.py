@@ -15,7 +15,7 @@ from PIL import Image
 from dec.photos import kinds
 from dec.photos.load import MAX_BYTES, BadPhoto, decode, opened
 
-VERSION = 1  # raise it when the same file may now get another answer
+VERSION = 2  # raise it when the same file may now get another answer
 _SUFFIXES = {s for kind in kinds.ALL for s in kind.suffixes} | set(
     mimetypes.MimeTypes().types_map[True]
 )

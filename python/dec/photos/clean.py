@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from dec.base import files, parallel
+from dec.base import files, parallel, tables
 from dec.base.errors import DecError
 from dec.base.files import printable
 from dec.base.progress import bar, say
@@ -21,7 +21,7 @@ NEAR = 4  # of 64 bits; real photos that share no more are the same, see docs/ph
 _MOVES_AT_ONCE = 200
 
 
-def clean(  # noqa: PLR0913
+def clean(
     folder: str | Path,
     report: str | Path,
     *,
@@ -85,24 +85,12 @@ def _check_all(folder, cache, total, max_pixels, jobs):
                     stats[name] = size, changed
                     yield name
 
-        for batch in _each(work, stale(), jobs):
+        for batch in parallel.each(work, stale(), jobs):
             for name, row in batch:
                 cache.put(name, *stats.pop(name), how, row)
             cache.commit()
             shown.update(len(batch))
     return cache.unseen()
-
-
-def _each(work, names, jobs):
-    # joblib reads names in a thread of its own, SQLite wants one thread: with a
-    # short list at hand the reading stays here.
-    chunk = []
-    for name in names:
-        chunk.append(name)
-        if len(chunk) == 4096:
-            yield from parallel.each(work, chunk, jobs)
-            chunk = []
-    yield from parallel.each(work, chunk, jobs)
 
 
 def _check_one(folder, max_pixels, name):
@@ -217,5 +205,5 @@ def _write_report(cache, path) -> dict[str, tuple[int, int]]:
             moved[row.status] += bool(row.moved_to)
             yield row
 
-    files.write_csv(path, lines())
+    tables.write_table(path, lines())
     return {reason: (photos[reason], moved[reason]) for reason in REASONS}

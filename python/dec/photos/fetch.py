@@ -30,6 +30,7 @@ _PAUSES_LATER = 12
 # Photos in a row that were given up, though another attempt might have succeeded.
 _HOPELESS = 100
 _WORK = ".dec-fetch"
+_HEADERS = {"User-Agent": "dec-caffe (photo fetch)", "Accept": "image/*, */*;q=0.1"}
 
 
 class Summary(NamedTuple):
@@ -97,7 +98,7 @@ def fetch(
     the end. The manifest then says what has happened so far.
     """
     listed = listing.read_listing(photos)
-    base = web.check_base_url(base_url)
+    base = _checked(base_url)
     if not listed.ids:
         name, why = next(iter(listed.rejected.items()))
         raise DecError(
@@ -130,7 +131,7 @@ class _Run:
         self._listed, self._base, self._options = listed, base, options
         self._stop = threading.Event()
         self._pace = pace.Pace(options.rate, self._stop.wait)
-        self._host = urllib.parse.urlsplit(base).hostname
+        self._host = web.address(base).hostname
         self._jobs = _Jobs()
         # Short: a disk slower than the net shall not fill the memory.
         self._results: queue.Queue[_Got | BaseException] = queue.Queue(4)
@@ -144,11 +145,10 @@ class _Run:
             self._book.rows[row.id] = row
         unfetched = self._unfetched()
         clients = [
-            web.Client(self._pace, self._options.timeout, self._options.max_bytes)
+            web.Client(self._options.timeout, pace=self._pace, headers=_HEADERS)
             for _ in range(min(self._options.at_once, len(unfetched)))
         ]
-        threads = [threading.Thread(target=self._watch, args=(clients,), daemon=True)]
-        threads += [
+        threads = [
             threading.Thread(target=self._ask, args=(client,), daemon=True)
             for client in clients
         ]
@@ -327,9 +327,8 @@ class _Run:
     def _attempt(self, client, job) -> _Got:
         url = self._base.replace("{id}", urllib.parse.quote(job.id, safe=""))
         try:
-            answer = client.get(url)
-            data = answer.data
-            kind = _kind(answer)
+            data, called = client.get(url, self._options.max_bytes)
+            kind = _kind(data, called)
             note = ""
             if kinds.ends_early(data, kind):
                 note = f"the {kind.name} ends early"
@@ -344,11 +343,6 @@ class _Run:
                 self._pace.pause(self._host, failure.wait)
             return _Got(job, failure=failure)
         return _Got(job, data, kind, note)
-
-    def _watch(self, clients):
-        while not self._stop.wait(0.1):
-            for client in clients:
-                client.abort_if_late(time.monotonic())
 
     def summary(self) -> Summary:
         rows = [self._book.rows[name] for name in self._listed.ids]
@@ -408,15 +402,28 @@ class _Jobs:
             self._changed.notify_all()
 
 
-def _kind(answer) -> kinds.Kind:
+def _checked(base_url: str) -> str:
+    """The address with `{id}` where the id goes. DecError if it cannot be used."""
+    try:
+        parts = web.address(base_url.replace("{id}", "id"))
+    except web.Failure as error:
+        raise DecError(f"--base-url {base_url}: {error}") from None
+    if parts.username or parts.password:
+        raise DecError(f"--base-url {parts.hostname}: no user names in it, please")
+    if "{id}" in base_url:
+        return base_url
+    return base_url + ("{id}" if base_url.endswith(("/", "=")) else "/{id}")
+
+
+def _kind(data, called) -> kinds.Kind:
     """The image format of what has come; Failure when it is no image."""
-    kind = kinds.sniff(answer.data[: kinds.HEAD])
+    kind = kinds.sniff(data[: kinds.HEAD])
     if kind:
         return kind
-    if not answer.data:
+    if not data:
         raise web.Failure("empty answer", 200)
-    called = answer.content_type.partition(";")[0].strip()
-    words = f"not an image: {kinds.describe(answer.data[: kinds.HEAD])}"
+    called = called.partition(";")[0].strip()
+    words = f"not an image: {kinds.describe(data[: kinds.HEAD])}"
     raise web.Failure(
         words + (f", called {called}" if called else ""), 200, again=False
     )

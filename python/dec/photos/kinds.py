@@ -14,7 +14,7 @@ class Kind(NamedTuple):
     pillow: tuple[str, ...] = ()  # Pillow's names for it; none: we cannot read it
 
 
-JPEG = Kind("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), ("JPEG", "MPO"))
+JPEG = Kind("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), ("JPEG",))
 PNG = Kind("PNG", (".png", ".apng"), ("PNG",))
 GIF = Kind("GIF", (".gif",), ("GIF",))
 WEBP = Kind("WebP", (".webp",), ("WEBP",))
@@ -41,7 +41,8 @@ _MAGIC = [
         (rb"II\*\0....CR", RAW),
         (rb"II[*+]\0|MM\0[*+]", TIFF),
         (rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51", JPEG2000),
-        (rb"P[1-6][\s#]", PNM),
+        # Not the names of columns, "P1<tab>P2": the width comes next.
+        (rb"P[1-6](\s|#[^\r\n]*([\r\n]|\Z))+(\d|\Z)", PNM),
         (rb"\0\0\x01\0[^\0]\0...\0", ICO),
         (rb"8BPS", PSD),
         (rb"....ftyp(avif|avis)", AVIF),

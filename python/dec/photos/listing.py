@@ -56,8 +56,8 @@ def read_listing(path: str | Path) -> Listing:
 def _lines(path) -> Iterator[str]:
     try:
         with open(
-            path, encoding="utf-8-sig", errors="surrogateescape", newline="\n"
-        ) as file:
+            path, encoding="utf-8-sig", errors="surrogateescape", newline=None
+        ) as file:  # lines end with LF, CR LF or CR alone
             while line := file.readline(_LONGEST_LINE):
                 if len(line) == _LONGEST_LINE:
                     raise DecError(
@@ -65,7 +65,7 @@ def _lines(path) -> Iterator[str]:
                         "characters: this is no list of photos"
                     )
                 if line.strip():
-                    yield line.rstrip("\r\n")
+                    yield line.rstrip("\n")
     except OSError as error:
         raise DecError(f"{printable(path)}: {error.strerror}") from error
 

@@ -2,7 +2,9 @@
 
 import contextlib
 import errno
+import functools
 import io
+import itertools
 import os
 import re
 import stat
@@ -15,11 +17,12 @@ from PIL import Image, ImageCms, ImageOps
 
 from dec.base.errors import DecError
 from dec.base.files import printable
-from dec.photos import kinds
+from dec.photos import kinds, limits
 from dec.photos.kinds import Kind
 
 MAX_PIXELS = 100_000_000  # 300 MB as RGB
 MAX_BYTES = 1 << 29
+_SAME = 2  # steps of 256 by which profiles of the same colours differ
 _SRGB = ImageCms.createProfile("sRGB")
 _COLOURS = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}
 
@@ -141,6 +144,9 @@ def _open(file, path, max_pixels):
     if size > MAX_BYTES:
         raise BadPhoto(path, "too-large", f"{size:,} bytes", name)
     try:
+        words = limits.unread(file, kind, refused=False)
+        if words:
+            raise BadPhoto(path, "unsupported", words, name)
         file.seek(0)
         image = Image.open(file, formats=kind.pillow)
     except Exception as error:
@@ -161,12 +167,14 @@ def _bad(error: Exception, file: BinaryIO, path: str | Path, kind: Kind) -> BadP
         return BadPhoto(path, "unreadable", error.strerror, kind.name)
     if isinstance(error, Image.UnidentifiedImageError):
         text = "damaged header"
+        if words := limits.unread(file, kind, refused=True):
+            return BadPhoto(path, "unsupported", words, kind.name)
     if isinstance(error, (Image.DecompressionBombError, MemoryError)) or (
         "too large" in text
     ):
         reason = "too-large"
     elif isinstance(error, NotImplementedError) or re.search(
-        "not supported|unsupported", text, re.IGNORECASE
+        "not supported|unsupported|unknown raw mode", text, re.IGNORECASE
     ):
         reason = "unsupported"
     else:
@@ -208,30 +216,59 @@ def _managed(image, profile):
     if image.mode == "LAB":
         source = ImageCms.createProfile("LAB")
         return ImageCms.profileToProfile(image, source, _SRGB, outputMode="RGB")
-    if not profile:
+    if not profile or _is_srgb(profile, image.mode):
         return None
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if source.profile.xcolor_space.strip() != _COLOURS[image.mode]:
-            return None
-        if "sRGB" in (source.profile.profile_description or ""):
             return None
         return ImageCms.profileToProfile(image, source, _SRGB, outputMode="RGB")
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None  # damaged profiles are not worth losing a photo
 
 
+@functools.lru_cache(maxsize=64)
+def _is_srgb(profile, mode):
+    """Whether a profile of RGB leaves the colours of sRGB as they are.
+
+    By what it does to them: profiles of linear and other colours are called sRGB too.
+    """
+    if mode != "RGB":
+        return False
+    shades = np.arange(256, dtype=np.uint8)[:, None]
+    # From black to white, to each of the primaries, and to their mixtures.
+    ways = np.array(list(itertools.product((0, 1), repeat=3))[1:], np.uint8)
+    probe = Image.fromarray(shades[:, :, None] * ways[None])
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        seen = ImageCms.profileToProfile(probe, source, _SRGB, outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return False
+    apart = np.asarray(seen).astype(int) - np.asarray(probe)
+    return np.abs(apart).max() <= _SAME
+
+
 def _eight_bits(image):
     """Grey values of more than 8 bits, integer or float, as mode L."""
     values = np.asarray(image)
-    top = 65535.0
+    bits, signed = _tiff_type(image)
+    top = 4095.0 if bits == 12 else 65535.0
     if not image.mode.startswith("I;"):
+        if bits == 32 and image.mode == "I" and not signed:
+            values = values.view(np.uint32)  # which Pillow does not know
         values = np.nan_to_num(values, posinf=0, neginf=0)
         largest = float(values.max(initial=0))
         steps = (1.0,) if image.mode == "F" else ()
+        most = 32767.0 if bits == 16 and signed else 65535.0
         # The smallest of the usual ranges that holds the values.
-        top = next((t for t in (*steps, 255.0, 65535.0) if largest <= t), largest)
+        top = next((t for t in (*steps, 255.0, most) if largest <= t), largest)
     scaled = values.astype(np.float32)
     scaled *= 255 / top
     scaled += 0.5
     return Image.fromarray(np.clip(scaled, 0, 255).astype(np.uint8), "L")
+
+
+def _tiff_type(image):
+    """Bits of a value, and whether it is signed; 0 where it is no TIFF."""
+    tags = getattr(image, "tag_v2", {})
+    return tags.get(258, (0,))[0], tags.get(339, (1,))[0] == 2

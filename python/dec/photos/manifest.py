@@ -4,14 +4,14 @@ The manifest is written whole or not at all. While photos come in, each result i
 line of the journal; what a killed process left there goes into the next manifest.
 """
 
-import csv
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from dec.base.errors import DecError
-from dec.base.files import ANY_BYTES, csv_line, printable, read_csv, write_csv
+from dec.base.files import printable
+from dec.base.tables import cells_of, read_table, table_line, write_table
 
 FETCHED = "fetched"
 FAILED = "failed"  # may work the next time, which tries it again
@@ -36,17 +36,17 @@ class Row(NamedTuple):
 
 def read(path: Path) -> dict[str, Row]:
     """The rows of a manifest by id. Raises DecError for any other file."""
-    lines = read_csv(path)
-    if next(lines, None) != _HEADER:
+    lines = read_table(path)
+    if next(lines, (1, None))[1] != _HEADER:
         raise DecError(
             f"{printable(path)}: not a manifest of `dec photos fetch`; "
             "move it out of the way"
         )
     rows = {}
-    for number, line in enumerate(lines, 2):
+    for number, line in lines:
         row = _parse(line)
         if row is None:
-            raise DecError(f"{printable(path)}: row {number} is damaged")
+            raise DecError(f"{printable(path)}:{number}: the row is damaged")
         rows[row.id] = row
     return rows
 
@@ -73,8 +73,9 @@ class Manifest:
 
     def __enter__(self) -> "Manifest":
         if self._journal.exists():
-            lines = self._journal.read_text(**ANY_BYTES).split("\n")
-            for line in lines[:-1]:  # the last one may be half a line
+            # Half a line, which a kill leaves, may end within a letter.
+            text = self._journal.read_bytes().decode("utf-8", "surrogateescape")
+            for line in text.split("\n")[:-1]:
                 self._replay(line)
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -85,7 +86,7 @@ class Manifest:
         return self
 
     def _replay(self, line):
-        row = _parse(next(csv.reader([line]), []))
+        row = _parse(cells_of(line))
         if row:
             self.rows[row.id] = row
 
@@ -95,10 +96,10 @@ class Manifest:
     def add(self, row: Row) -> None:
         """Sets the row of an id; survives a kill from here on."""
         self.rows[row.id] = row
-        self._append(csv_line(row))
+        self._append(table_line(row))
 
     def _append(self, text):
-        data = memoryview(text.encode(**ANY_BYTES))
+        data = memoryview(text.encode())
         try:
             while data:
                 data = data[os.write(self._fd, data) :]
@@ -110,7 +111,7 @@ class Manifest:
         order = dict.fromkeys(first)
         rest = [name for name in self.rows if name not in order]
         rows = (self.rows[name] for name in [*order, *rest] if name in self.rows)
-        write_csv(self._path, [_HEADER, *(_shown(row) for row in rows)])
+        write_table(self._path, [_HEADER, *(_shown(row) for row in rows)])
         os.ftruncate(self._fd, 0)
 
     def _unwritable(self, path, error):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from dec.base import files, parallel
+from dec.base import files, parallel, tables
 from dec.base.errors import DecError
 from dec.base.files import printable
 from dec.base.progress import bar, say
@@ -89,7 +89,7 @@ def resize(
                         counts[answer] += 1
                 shown.update(len(batch))
         skipped.sort()
-        files.write_csv(
+        tables.write_table(
             report / "skipped.csv", [("file", "reason", "detail"), *skipped]
         )
     _say_skipped(folder, report, skipped)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy.spatial import cKDTree
 
-from dec.base import files, parallel
+from dec.base import files, parallel, tables
 from dec.base.errors import DecError
 from dec.base.files import printable
 from dec.base.progress import bar, say
@@ -55,7 +55,7 @@ def stats(
     groups = group(sizes, tolerance)
     with files.own_folder(report, "dec photos stats"):
         files.claim_report(report, folder)
-        files.write_csv(
+        tables.write_table(
             report / "resolutions.csv", [Resolution._fields, *map(list, groups)]
         )
         _draw(report / "resolutions.png", sizes, groups, tolerance)

@@ -6,7 +6,7 @@
 #include "caffe/blob.hpp"
 #include "caffe/layers/conv_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
-#include "caffe/util/onednn.hpp"
+#include "caffe/util/onednn_blobs.hpp"
 
 namespace caffe {
 
@@ -18,8 +18,13 @@ namespace caffe {
 class OneDNNConvolutionLayer : public ConvolutionLayer<float> {
  public:
   explicit OneDNNConvolutionLayer(const LayerParameter& param)
-      : ConvolutionLayer<float>(param), type_(onednn::FactorType(param)),
+      : ConvolutionLayer<float>(param),
+        factor_type_(onednn::FactorType(param)), type_(factor_type_),
         backward_prepared_(false) {}
+  /// Whether oneDNN (2.6 and 3.2) finds gradients of weights in bfloat16 right:
+  /// where a map is narrower than the stride they are infinite, or any number.
+  static bool Bfloat16IsRight(const dnnl::memory::dims& bottom,
+                              const dnnl::memory::dims& stride);
   virtual void Reshape(const vector<Blob<float>*>& bottom,
       const vector<Blob<float>*>& top);
 
@@ -39,7 +44,8 @@ class OneDNNConvolutionLayer : public ConvolutionLayer<float> {
   void PrepareBackward();
   dnnl::memory ReadWeight(const onednn::Desc& desc);
 
-  const onednn::Type type_;  // of the factors
+  const onednn::Type factor_type_;  // as the layer asks for
+  onednn::Type type_;  // of the factors, at the present shape
   // What the primitives are for; {groups, outputs, channels, height, width}
   // for weights in groups.
   dnnl::memory::dims bottom_dims_, top_dims_, weight_dims_, bias_dims_;

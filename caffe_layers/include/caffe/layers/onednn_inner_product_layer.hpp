@@ -6,7 +6,8 @@
 #include "caffe/blob.hpp"
 #include "caffe/layers/inner_product_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
-#include "caffe/util/onednn.hpp"
+#include "caffe/util/onednn_blobs.hpp"
+#include "caffe/util/onednn_product.hpp"
 
 namespace caffe {
 
@@ -37,6 +38,15 @@ class OneDNNInnerProductLayer : public InnerProductLayer<float> {
   onednn::Desc WeightDesc() const {
     return onednn::MatrixDesc(K_, N_, !transpose_, factor_type());
   }
+  /// Of the weights in a row-major matrix, as they lie in their blob.
+  dnnl::memory::dims WeightDims() const {
+    return transpose_ ? dnnl::memory::dims{K_, N_} :
+        dnnl::memory::dims{N_, K_};
+  }
+  onednn::Desc StoredWeightDesc() const {
+    return onednn::MatrixDesc(WeightDims()[0], WeightDims()[1], false,
+                              factor_type());
+  }
   onednn::Desc TopDesc() const {
     return onednn::MatrixDesc(M_, N_, false, factor_type());
   }
@@ -47,7 +57,7 @@ class OneDNNInnerProductLayer : public InnerProductLayer<float> {
 
   const onednn::Type type_;  // of the factors, if there are many rows
   onednn::Product forward_, weight_product_, bottom_product_;
-  onednn::Converter bottom_, weight_, top_diff_;
+  onednn::Reader bottom_, weight_, top_diff_;
 };
 
 }  // namespace caffe

@@ -6,7 +6,7 @@
 #include "caffe/blob.hpp"
 #include "caffe/layers/lrn_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
-#include "caffe/util/onednn.hpp"
+#include "caffe/util/onednn_blobs.hpp"
 
 namespace caffe {
 

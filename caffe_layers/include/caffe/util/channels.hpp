@@ -11,12 +11,18 @@ namespace caffe {
 /**
  * @brief The layout of images as [num][blocks][pixels][block]: `block` channels
  *        (1, 8 or 16) beside each other, one in Caffe's own layout. The last
- *        block is filled up with zeros.
+ *        block is filled up with zeros. Or as [num][pixels][row], all channels
+ *        of a pixel beside each other: then blocks are kLanes of them each, the
+ *        last one fewer.
  */
 struct Channels {
   int num, blocks, pixels, block;
+  int row;  // 0: in blocks
 
-  Channels() : num(0), blocks(0), pixels(0), block(0) {}
+  /// How many numbers are worked on at a time, a multiple of each block.
+  static const int kLanes = 32;
+
+  Channels() : num(0), blocks(0), pixels(0), block(0), row(0) {}
   /// Channels, with those that fill up the last block.
   int padded() const { return blocks * block; }
 };

@@ -7,9 +7,17 @@ namespace caffe {
 using dnnl::memory;
 using onednn::AnyDesc;
 using onednn::Arguments;
+using onednn::Engine;
+using onednn::Make;
 using onednn::PlainDesc;
+using onednn::kFloat;
 
 static const dnnl::algorithm kDirect = dnnl::algorithm::convolution_direct;
+
+bool OneDNNConvolutionLayer::Bfloat16IsRight(const memory::dims& bottom,
+                                             const memory::dims& stride) {
+  return bottom[2] >= stride[0] && bottom[3] >= stride[1];
+}
 
 bool OneDNNConvolutionLayer::Handles(const Blob<float>& bottom) const {
   return bottom.num_axes() == 4 && channel_axis_ == 1 && bottom.count() > 0 &&
@@ -43,6 +51,7 @@ void OneDNNConvolutionLayer::PrepareForward() {
   stride_dims_.assign(stride_.cpu_data(), stride_.cpu_data() + 2);
   pad_dims_.assign(pad_.cpu_data(), pad_.cpu_data() + 2);
   dilation_dims_ = {dilation_.cpu_data()[0] - 1, dilation_.cpu_data()[1] - 1};
+  type_ = Bfloat16IsRight(bottom_dims_, stride_dims_) ? factor_type_ : kFloat;
   // Winograd's algorithm, too, where oneDNN expects it to be faster: 3 x 3 in
   // one group, forward.
   const dnnl::algorithm algorithm = dnnl::algorithm::convolution_auto;
@@ -52,12 +61,13 @@ void OneDNNConvolutionLayer::PrepareForward() {
   const onednn::Desc top = AnyDesc(top_dims_);
   typedef dnnl::convolution_forward::desc Operation;
   const Operation operation = bias_term_ ?
-      Operation(kind, algorithm, bottom, weight, PlainDesc(bias_dims_), top,
-                stride_dims_, dilation_dims_, pad_dims_, pad_dims_) :
-      Operation(kind, algorithm, bottom, weight, top, stride_dims_,
-                dilation_dims_, pad_dims_, pad_dims_);
-  forward_desc_ = ForwardDesc(operation, onednn::Engine());
-  forward_ = dnnl::convolution_forward(forward_desc_);
+      Make<Operation>(kind, algorithm, bottom, weight, PlainDesc(bias_dims_),
+                      top, stride_dims_, dilation_dims_, pad_dims_,
+                      pad_dims_) :
+      Make<Operation>(kind, algorithm, bottom, weight, top, stride_dims_,
+                      dilation_dims_, pad_dims_, pad_dims_);
+  forward_desc_ = Make<ForwardDesc>(operation, Engine());
+  forward_ = Make<dnnl::convolution_forward>(forward_desc_);
 }
 
 void OneDNNConvolutionLayer::PrepareBackward() {
@@ -67,18 +77,19 @@ void OneDNNConvolutionLayer::PrepareBackward() {
   const onednn::Desc weight_diff = AnyDesc(weight_dims_);
   typedef dnnl::convolution_backward_weights::desc Weights;
   const Weights weights = bias_term_ ?
-      Weights(kDirect, bottom, weight_diff, PlainDesc(bias_dims_), top_diff,
-              stride_dims_, dilation_dims_, pad_dims_, pad_dims_) :
-      Weights(kDirect, bottom, weight_diff, top_diff, stride_dims_,
-              dilation_dims_, pad_dims_, pad_dims_);
-  weight_desc_ = WeightDesc(weights, onednn::Engine(), forward_desc_);
-  backward_weight_ = dnnl::convolution_backward_weights(weight_desc_);
-  data_desc_ = DataDesc(
-      dnnl::convolution_backward_data::desc(
+      Make<Weights>(kDirect, bottom, weight_diff, PlainDesc(bias_dims_),
+                    top_diff, stride_dims_, dilation_dims_, pad_dims_,
+                    pad_dims_) :
+      Make<Weights>(kDirect, bottom, weight_diff, top_diff, stride_dims_,
+                    dilation_dims_, pad_dims_, pad_dims_);
+  weight_desc_ = Make<WeightDesc>(weights, Engine(), forward_desc_);
+  backward_weight_ = Make<dnnl::convolution_backward_weights>(weight_desc_);
+  data_desc_ = Make<DataDesc>(
+      Make<dnnl::convolution_backward_data::desc>(
           kDirect, AnyDesc(bottom_dims_), weight, top_diff, stride_dims_,
           dilation_dims_, pad_dims_, pad_dims_),
-      onednn::Engine(), forward_desc_);
-  backward_data_ = dnnl::convolution_backward_data(data_desc_);
+      Engine(), forward_desc_);
+  backward_data_ = Make<dnnl::convolution_backward_data>(data_desc_);
   backward_prepared_ = true;
 }
 
@@ -120,7 +131,8 @@ void OneDNNConvolutionLayer::Backward_cpu(const vector<Blob<float>*>& top,
   const bool bias = bias_term_ && param_propagate_down_[1];
   for (int i = 0; i < top.size(); ++i) {
     SyncedMemory* top_diff = top[i]->diff().get();
-    if (param_propagate_down_[0] || bias) {
+    const bool parameters = param_propagate_down_[0] || bias;
+    if (parameters) {
       // oneDNN has both gradients in one primitive; the one that is not wanted
       // is thrown away.
       Arguments arguments;
@@ -144,8 +156,11 @@ void OneDNNConvolutionLayer::Backward_cpu(const vector<Blob<float>*>& top,
       Arguments arguments;
       arguments[DNNL_ARG_WEIGHTS] = backward_weight_reader_.Read(
           blobs_[0]->data().get(), weight_dims_, data_desc_.weights_desc());
-      arguments[DNNL_ARG_DIFF_DST] = top_diff_[i].ReadAgain(
-          top_diff, top_dims_, data_desc_.diff_dst_desc());
+      // Another pass's copy need not be this one's gradient.
+      arguments[DNNL_ARG_DIFF_DST] = parameters ?
+          top_diff_[i].ReadAgain(top_diff, top_dims_,
+                                 data_desc_.diff_dst_desc()) :
+          top_diff_[i].Read(top_diff, top_dims_, data_desc_.diff_dst_desc());
       arguments[DNNL_ARG_DIFF_SRC] = bottom_diff_[i].Begin(
           bottom[i]->diff().get(), bottom_dims_, data_desc_.diff_src_desc());
       onednn::Execute(backward_data_, arguments);

@@ -35,8 +35,12 @@ void OneDNNInnerProductLayer::Forward_cpu(const vector<Blob<float>*>& bottom,
   }
   forward_.Prepare(BottomDesc(), WeightDesc(), MatrixDesc(M_, N_, false),
                    false, bias_term_);
-  forward_.Run(bottom_.Convert(bottom[0]->data().get(), BottomDesc()),
-               weight_.Convert(blobs_[0]->data().get(), WeightDesc()), y,
+  // Converted in every pass: whoever keeps a pointer writes without a call.
+  const dnnl::memory x = bottom_.Read(bottom[0]->data().get(), {M_, K_},
+                                      BottomDesc());
+  const dnnl::memory weight = weight_.Read(blobs_[0]->data().get(),
+                                           WeightDims(), StoredWeightDesc());
+  forward_.Run(x, onednn::As(weight, WeightDesc()), y,
                bias_term_ ? blobs_[1]->cpu_data() : NULL);
 }
 
@@ -53,8 +57,9 @@ void OneDNNInnerProductLayer::WeightGradient(const Blob<float>& bottom,
     }
     return;
   }
-  const dnnl::memory a = bottom_.Convert(bottom.data().get(), BottomDesc());
-  const dnnl::memory b = top_diff_.Convert(top.diff().get(), TopDesc());
+  const dnnl::memory a = bottom_.ReadAgain(bottom.data().get(), {M_, K_},
+                                           BottomDesc());
+  const dnnl::memory b = top_diff_.Read(top.diff().get(), {M_, N_}, TopDesc());
   const onednn::Desc a_transposed = MatrixDesc(K_, M_, true, factor_type());
   const onednn::Desc b_transposed = MatrixDesc(N_, M_, true, factor_type());
   if (transpose_) {
@@ -78,11 +83,12 @@ void OneDNNInnerProductLayer::BottomGradient(const Blob<float>& top,
       MatrixDesc(N_, K_, transpose_, factor_type());
   bottom_product_.Prepare(TopDesc(), transposed, MatrixDesc(M_, K_, false),
                           false);
-  bottom_product_.Run(
-      top_diff_.Convert(top.diff().get(), TopDesc()),
-      onednn::As(weight_.Convert(blobs_[0]->data().get(), WeightDesc()),
-                 transposed),
-      bottom_diff);
+  const dnnl::memory top_diff = param_propagate_down_[0] ?
+      top_diff_.ReadAgain(top.diff().get(), {M_, N_}, TopDesc()) :
+      top_diff_.Read(top.diff().get(), {M_, N_}, TopDesc());
+  const dnnl::memory weight = weight_.ReadAgain(
+      blobs_[0]->data().get(), WeightDims(), StoredWeightDesc());
+  bottom_product_.Run(top_diff, onednn::As(weight, transposed), bottom_diff);
 }
 
 void OneDNNInnerProductLayer::Backward_cpu(const vector<Blob<float>*>& top,

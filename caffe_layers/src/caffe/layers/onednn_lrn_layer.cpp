@@ -6,28 +6,33 @@ namespace caffe {
 
 using dnnl::memory;
 using onednn::Arguments;
+using onednn::Engine;
+using onednn::Make;
 
 void OneDNNLRNLayer::Prepare(const onednn::Desc& bottom) {
   if (forward_ && bottom == desc_) { return; }
   desc_ = bottom;
-  forward_desc_ = dnnl::lrn_forward::primitive_desc(
-      dnnl::lrn_forward::desc(
-          dnnl::prop_kind::forward_training,
-          dnnl::algorithm::lrn_across_channels, bottom, size_, alpha_, beta_,
-          k_),
-      onednn::Engine());
-  forward_ = dnnl::lrn_forward(forward_desc_);
-  workspace_ = memory(forward_desc_.workspace_desc(), onednn::Engine());
-  backward_desc_ = dnnl::lrn_backward::primitive_desc(
-      dnnl::lrn_backward::desc(dnnl::algorithm::lrn_across_channels, bottom,
-                               bottom, size_, alpha_, beta_, k_),
-      onednn::Engine(), forward_desc_);
-  backward_ = dnnl::lrn_backward(backward_desc_);
+  const dnnl::algorithm algorithm = dnnl::algorithm::lrn_across_channels;
+  forward_desc_ = Make<dnnl::lrn_forward::primitive_desc>(
+      Make<dnnl::lrn_forward::desc>(dnnl::prop_kind::forward_training,
+                                    algorithm, bottom, size_, alpha_, beta_,
+                                    k_),
+      Engine());
+  forward_ = Make<dnnl::lrn_forward>(forward_desc_);
+  workspace_ = onednn::Allocate(forward_desc_.workspace_desc());
+  backward_desc_ = Make<dnnl::lrn_backward::primitive_desc>(
+      Make<dnnl::lrn_backward::desc>(algorithm, bottom, bottom, size_, alpha_,
+                                     beta_, k_),
+      Engine(), forward_desc_);
+  backward_ = Make<dnnl::lrn_backward>(backward_desc_);
 }
 
 void OneDNNLRNLayer::CrossChannelForward_cpu(
     const vector<Blob<float>*>& bottom, const vector<Blob<float>*>& top) {
   const memory::dims dims = onednn::Dims(*bottom[0]);
+  // Held, so that in place the top blob gets other memory.
+  const shared_ptr<onednn::Layout> held =
+      onednn::Blocks(bottom[0]->data().get(), dims);
   const memory x = onednn::Here(bottom[0]->data().get(), dims);
   Prepare(x.get_desc());
   SyncedMemory* top_data = top[0]->data().get();

@@ -7,6 +7,8 @@ namespace caffe {
 
 using dnnl::memory;
 using onednn::Arguments;
+using onednn::Engine;
+using onednn::Make;
 
 void OneDNNPoolingLayer::Reshape(const vector<Blob<float>*>& bottom,
     const vector<Blob<float>*>& top) {
@@ -49,20 +51,20 @@ void OneDNNPoolingLayer::Prepare(const onednn::Desc& bottom) {
     return;
   }
   desc_ = bottom;
-  forward_desc_ = dnnl::pooling_forward::primitive_desc(
-      dnnl::pooling_forward::desc(
+  forward_desc_ = Make<dnnl::pooling_forward::primitive_desc>(
+      Make<dnnl::pooling_forward::desc>(
           dnnl::prop_kind::forward_training, algorithm_, bottom,
           onednn::AnyDesc(top_dims_), stride_dims_, kernel_dims_, pad_dims_,
           pad_end_dims_),
-      onednn::Engine());
-  forward_ = dnnl::pooling_forward(forward_desc_);
-  workspace_ = memory(forward_desc_.workspace_desc(), onednn::Engine());
-  backward_desc_ = dnnl::pooling_backward::primitive_desc(
-      dnnl::pooling_backward::desc(
+      Engine());
+  forward_ = Make<dnnl::pooling_forward>(forward_desc_);
+  workspace_ = onednn::Allocate(forward_desc_.workspace_desc());
+  backward_desc_ = Make<dnnl::pooling_backward::primitive_desc>(
+      Make<dnnl::pooling_backward::desc>(
           algorithm_, bottom, forward_desc_.dst_desc(), stride_dims_,
           kernel_dims_, pad_dims_, pad_end_dims_),
-      onednn::Engine(), forward_desc_);
-  backward_ = dnnl::pooling_backward(backward_desc_);
+      Engine(), forward_desc_);
+  backward_ = Make<dnnl::pooling_backward>(backward_desc_);
 }
 
 void OneDNNPoolingLayer::Forward_cpu(const vector<Blob<float>*>& bottom,

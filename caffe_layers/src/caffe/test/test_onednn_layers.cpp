@@ -1,15 +1,55 @@
+#include <iostream>
+#include <sstream>
 #include <string>
 #include <vector>
 
 #include "gtest/gtest.h"
 
-#include "caffe/layers/conv_layer.hpp"
+#include "caffe/layers/onednn_conv_layer.hpp"
 #include "caffe/test/onednn_test.hpp"
 
 namespace caffe {
 
 // Every layer that oneDNN computes, forward and backward, alone.
-class OneDNNLayersTest : public OneDNNTest {};
+class OneDNNLayersTest : public OneDNNTest {
+ protected:
+  // A convolution in bfloat16 beside one in float.
+  void CompareBfloat16(const string& fields, const vector<int>& shape) {
+    SCOPED_TRACE(fields);
+    Blob<float> bottom(shape), exact_top, top;
+    Fill(&bottom, false);
+    const vector<Blob<float>*> bottoms(1, &bottom), exact_tops(1, &exact_top),
+        tops(1, &top);
+    shared_ptr<caffe::Layer<float> > exact =
+        LayerRegistry<float>::CreateLayer(Layer(Conv(fields), "CAFFE"));
+    shared_ptr<caffe::Layer<float> > layer =
+        LayerRegistry<float>::CreateLayer(
+            Layer("bfloat16: true " + Conv(fields), "ONEDNN"));
+    exact->SetUp(bottoms, exact_tops);
+    layer->SetUp(bottoms, tops);
+    for (int i = 0; i < 2; ++i) {
+      layer->blobs()[i]->CopyFrom(*exact->blobs()[i]);
+    }
+    exact->Forward(bottoms, exact_tops);
+    layer->Forward(bottoms, tops);
+    Fill(&exact_top, true);
+    caffe_copy(top.count(), exact_top.cpu_diff(), top.mutable_cpu_diff());
+    const vector<bool> propagate_down(1, true);
+    exact->Backward(exact_tops, propagate_down, bottoms);
+    const vector<float> diff(bottom.cpu_diff(),
+                             bottom.cpu_diff() + bottom.count());
+    layer->Backward(tops, propagate_down, bottoms);
+    EXPECT_LT(RelativeError(top.count(), exact_top.cpu_data(), top.cpu_data()),
+              0.02);
+    EXPECT_LT(RelativeError(bottom.count(), diff.data(), bottom.cpu_diff()),
+              0.02);
+    for (int i = 0; i < 2; ++i) {
+      const Blob<float>& param = *exact->blobs()[i];
+      EXPECT_LT(RelativeError(param.count(), param.cpu_diff(),
+                              layer->blobs()[i]->cpu_diff()), 0.02);
+    }
+  }
+};
 
 TEST_F(OneDNNLayersTest, ConvolutionShapes) {
   const vector<int> image = {3, 16, 13, 11};
@@ -133,6 +173,85 @@ TEST_F(OneDNNLayersTest, Scale) {
   }
   Compare("name: 's' type: 'Scale' scale_param { bias_term: true" + fillers,
           {{5, 12}});
+}
+
+// Maps no wider than strides and kernels, in all ways; in bfloat16, too, where
+// the processor has it: then oneDNN is wrong for some of these.
+TEST_F(OneDNNLayersTest, ConvolutionsOfNarrowMaps) {
+  LayerParameter asks;
+  asks.set_bfloat16(true);
+  const bool bfloat16 = onednn::FactorType(asks) != onednn::kFloat;
+  if (!bfloat16) {
+    std::cerr << "In float alone: no bfloat16 on this processor." << std::endl;
+  }
+  for (int kernel = 1; kernel <= 3; ++kernel) {
+    for (int pad = 0; pad <= kernel / 2; ++pad) {
+      for (int stride = 1; stride <= 4; ++stride) {
+        for (int width = 1; width <= 4; ++width) {
+          if (width + 2 * pad < kernel) { continue; }
+          std::ostringstream text;
+          text << "num_output: 17 kernel_size: " << kernel << " pad: " << pad
+              << " stride: " << stride;
+          Compare(Conv(text.str()), {{2, 16, 5, width}});
+          if (bfloat16) { CompareBfloat16(text.str(), {2, 16, 5, width}); }
+          if (HasFailure()) { return; }
+        }
+      }
+    }
+  }
+}
+
+// On any processor: which convolutions would be in bfloat16.
+TEST_F(OneDNNLayersTest, Bfloat16IsLeftWhereAMapIsNarrowerThanTheStride) {
+  typedef OneDNNConvolutionLayer Conv;
+  EXPECT_FALSE(Conv::Bfloat16IsRight({2, 16, 8, 1}, {2, 2}));
+  EXPECT_FALSE(Conv::Bfloat16IsRight({2, 16, 1, 8}, {2, 2}));
+  EXPECT_FALSE(Conv::Bfloat16IsRight({2, 16, 8, 3}, {4, 4}));
+  EXPECT_TRUE(Conv::Bfloat16IsRight({2, 16, 2, 2}, {2, 2}));
+  EXPECT_TRUE(Conv::Bfloat16IsRight({2, 16, 1, 1}, {1, 1}));
+  EXPECT_TRUE(Conv::Bfloat16IsRight({2, 16, 227, 227}, {4, 4}));
+}
+
+// Intel's processors multiply bfloat16 faster than float by AMX alone.
+TEST_F(OneDNNLayersTest, Bfloat16WhereItGains) {
+  const int float_only = static_cast<int>(dnnl::cpu_isa::avx512_core);
+  const int bf16 = static_cast<int>(dnnl::cpu_isa::avx512_core_bf16);
+  const int amx = static_cast<int>(dnnl::cpu_isa::avx512_core_amx);
+  for (const bool amd : {false, true}) {
+    EXPECT_FALSE(onednn::GainsByBfloat16(float_only, amd));
+    EXPECT_EQ(amd, onednn::GainsByBfloat16(bf16, amd));
+    EXPECT_TRUE(onednn::GainsByBfloat16(amx, amd));
+  }
+}
+
+// The last of these windows has no value in it.
+TEST_F(OneDNNLayersTest, PoolingBeyondTheImageIsAnError) {
+  for (const char* engine : {"CAFFE", "ONEDNN"}) {
+    for (const char* pool : {"MAX", "AVE"}) {
+      const LayerParameter param = Layer(
+          string("name: 'p' type: 'Pooling' pooling_param { pool: ") + pool +
+          " kernel_size: 1 stride: 2 }", engine);
+      shared_ptr<caffe::Layer<float> > layer =
+          LayerRegistry<float>::CreateLayer(param);
+      Blob<float> bottom(vector<int>{1, 2, 16, 16}), top;
+      const vector<Blob<float>*> bottoms(1, &bottom), tops(1, &top);
+      EXPECT_DEATH(layer->SetUp(bottoms, tops),
+                   "layer p: .* lies beyond the 16 x 16 image; round_mode: "
+                   "FLOOR");
+    }
+  }
+  Compare("name: 'p' type: 'Pooling' pooling_param { pool: MAX kernel_size: 1"
+          " stride: 2 round_mode: FLOOR }", {{1, 16, 16, 16}});
+}
+
+TEST_F(OneDNNLayersTest, ErrorsOfOneDNNAreFailedChecks) {
+  const dnnl::memory::dims dims = {1, 2};
+  const onednn::Desc desc = onednn::PlainDesc(dims);
+  const onednn::Desc other = onednn::PlainDesc({3, 4});
+  const dnnl::memory from = onednn::Allocate(desc),
+      to = onednn::Allocate(other);
+  EXPECT_EXIT(onednn::Reorder(from, to), ::testing::ExitedWithCode(1),
+              "oneDNN: could not create");
 }
 
 TEST_F(OneDNNLayersTest, DoubleHasCaffesOwnLayers) {

@@ -9,11 +9,24 @@ namespace caffe {
 
 namespace {
 
-// A run is a block of channels of one image: pixels * block numbers in a row.
-// Numbers are taken 32 at a time, whatever the block: number i of a run is of
-// channel i % block, and 32 is a multiple of each block. (32, not 16, so that
-// additions need not wait for each other.)
-const int kLanes = 32;
+// A run is a block of channels of one image: pixels * block numbers in a row,
+// or, where a pixel's channels are beside each other, some numbers of each
+// pixel. They are taken kLanes at a time, whatever the block: number i of a run
+// is of channel i % block. (32, not 16, so that additions need not wait for
+// each other.)
+const int kLanes = Channels::kLanes;
+
+struct Run {
+  int64_t count;  // from the first number to behind the last pixel
+  int row;        // from a pixel to the next; 0: one number follows the other
+  int lanes;      // of a pixel
+
+  Run(const Channels& shape, int block)
+      : count(static_cast<int64_t>(shape.pixels) *
+              (shape.row ? shape.row : shape.block)),
+        row(shape.row),
+        lanes(std::min(kLanes, shape.row - block * kLanes)) {}
+};
 
 // Coefficients of a run's channels, over and over again.
 struct Lanes {
@@ -35,54 +48,67 @@ CAFFE_ALWAYS_INLINE float Of(const ReLUGradient& g, bool masked, int64_t i) {
 // Bodies are called as body(i, lane) for all numbers of a run. No number
 // depends on another, so pointers may be the same.
 template <typename Body>
-CAFFE_ALWAYS_INLINE void ForRun(int64_t count, const Body& body) {
+CAFFE_ALWAYS_INLINE void ForRun(const Run& run, const Body& body) {
   int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
+  if (run.row && run.lanes < kLanes) {
+    for (; i < run.count; i += run.row) {
+      for (int lane = 0; lane < run.lanes; ++lane) { body(i + lane, lane); }
+    }
+    return;
+  }
+  if (run.row) {
+    for (; i < run.count; i += run.row) {
+#pragma omp simd
+      for (int lane = 0; lane < kLanes; ++lane) { body(i + lane, lane); }
+    }
+    return;
+  }
+  for (; i + kLanes <= run.count; i += kLanes) {
 #pragma omp simd
     for (int lane = 0; lane < kLanes; ++lane) { body(i + lane, lane); }
   }
-  for (int lane = 0; i + lane < count; ++lane) { body(i + lane, lane); }
+  for (int lane = 0; i + lane < run.count; ++lane) { body(i + lane, lane); }
 }
 
 // Sums are kept in variables of their own, which can be registers.
 
-CAFFE_SIMD_CLONES void SumRun(int64_t count, const float* x, Lanes* result) {
+CAFFE_SIMD_CLONES void SumRun(const Run& run, const float* x, Lanes* result) {
   Lanes sum;
-  ForRun(count, [=, &sum](int64_t i, int lane) { sum.at[lane] += x[i]; });
+  ForRun(run, [=, &sum](int64_t i, int lane) { sum.at[lane] += x[i]; });
   *result = sum;
 }
 
-CAFFE_SIMD_CLONES void SquareRun(int64_t count, const Lanes& mean,
+CAFFE_SIMD_CLONES void SquareRun(const Run& run, const Lanes& mean,
                                  const float* x, Lanes* result) {
   Lanes sum;
-  ForRun(count, [=, &mean, &sum](int64_t i, int lane) {
+  ForRun(run, [=, &mean, &sum](int64_t i, int lane) {
     const float d = x[i] - mean.at[lane];
     sum.at[lane] += d * d;
   });
   *result = sum;
 }
 
-CAFFE_SIMD_CLONES void ScaleRun(int64_t count, const float* scale,
+CAFFE_SIMD_CLONES void ScaleRun(const Run& run, const float* scale,
                                 const float* shift, const float* x, float* y) {
-  ForRun(count, [=](int64_t i, int lane) {
+  ForRun(run, [=](int64_t i, int lane) {
     y[i] = scale[lane] * x[i] + shift[lane];
   });
 }
 
-CAFFE_SIMD_CLONES void ScaleReLURun(int64_t count, const float* scale,
+CAFFE_SIMD_CLONES void ScaleReLURun(const Run& run, const float* scale,
     const float* shift, float slope, const float* x, float* y) {
-  ForRun(count, [=](int64_t i, int lane) {
+  ForRun(run, [=](int64_t i, int lane) {
     // As std::max and std::min choose, NaN included.
     const float v = scale[lane] * x[i] + shift[lane];
     y[i] = (v < 0 ? 0 : v) + slope * (v > 0 ? 0 : v);
   });
 }
 
-CAFFE_ALWAYS_INLINE void SumsOf(bool masked, int64_t count,
+CAFFE_ALWAYS_INLINE void SumsOf(bool masked, const Run& run,
     const ReLUGradient& g, const float* scale, const float* shift,
     const float* x, Lanes* sum_result, Lanes* product_result) {
   Lanes sum, product;
-  ForRun(count, [=, &sum, &product](int64_t i, int lane) {
+  ForRun(run, [=, &sum, &product](int64_t i, int lane) {
     const float d = Of(g, masked, i);
     sum.at[lane] += d;
     product.at[lane] += d * (scale[lane] * x[i] + shift[lane]);
@@ -91,47 +117,47 @@ CAFFE_ALWAYS_INLINE void SumsOf(bool masked, int64_t count,
   *product_result = product;
 }
 
-CAFFE_SIMD_CLONES void SumsRun(int64_t count, const ReLUGradient& g,
+CAFFE_SIMD_CLONES void SumsRun(const Run& run, const ReLUGradient& g,
     const float* scale, const float* shift, const float* x, Lanes* sum,
     Lanes* product) {
-  g.top ? SumsOf(true, count, g, scale, shift, x, sum, product) :
-      SumsOf(false, count, g, scale, shift, x, sum, product);
+  g.top ? SumsOf(true, run, g, scale, shift, x, sum, product) :
+      SumsOf(false, run, g, scale, shift, x, sum, product);
 }
 
-CAFFE_ALWAYS_INLINE void GradientOf(bool masked, int64_t count,
+CAFFE_ALWAYS_INLINE void GradientOf(bool masked, const Run& run,
     const ReLUGradient& g, const float* p, const float* q, const float* r,
     const float* x, float* dx) {
   if (x) {
-    ForRun(count, [=](int64_t i, int lane) {
+    ForRun(run, [=](int64_t i, int lane) {
       dx[i] = p[lane] * Of(g, masked, i) + q[lane] * x[i] + r[lane];
     });
   } else {
-    ForRun(count, [=](int64_t i, int lane) {
+    ForRun(run, [=](int64_t i, int lane) {
       dx[i] = p[lane] * Of(g, masked, i);
     });
   }
 }
 
-CAFFE_SIMD_CLONES void GradientRun(int64_t count, const ReLUGradient& g,
+CAFFE_SIMD_CLONES void GradientRun(const Run& run, const ReLUGradient& g,
     const float* p, const float* q, const float* r, const float* x,
     float* dx) {
-  g.top ? GradientOf(true, count, g, p, q, r, x, dx) :
-      GradientOf(false, count, g, p, q, r, x, dx);
+  g.top ? GradientOf(true, run, g, p, q, r, x, dx) :
+      GradientOf(false, run, g, p, q, r, x, dx);
 }
 
-// Calls work(run, block of channels, offset) for all runs, in threads.
+// Calls work(number of the run, block of channels, run, offset) for all runs,
+// in threads.
 template <typename Work>
 void ForRuns(const Channels& shape, const Work& work) {
   const int runs = shape.num * shape.blocks;
-  const int64_t count = static_cast<int64_t>(shape.pixels) * shape.block;
 #pragma omp parallel for
-  for (int run = 0; run < runs; ++run) {
-    work(run, run % shape.blocks, run * count);
+  for (int number = 0; number < runs; ++number) {
+    const int block = number % shape.blocks;
+    const Run run(shape, block);
+    work(number, block, run, shape.row ?
+         number / shape.blocks * run.count + block * kLanes :
+         number * run.count);
   }
-}
-
-int64_t RunCount(const Channels& shape) {
-  return static_cast<int64_t>(shape.pixels) * shape.block;
 }
 
 // A channel's number in a run, from sums by lanes.
@@ -156,21 +182,21 @@ void ChannelMoments(const Channels& shape, const float* x,
   // Chan's formula.
   const int runs = shape.num * shape.blocks;
   vector<double> means(runs * shape.block), squares(runs * shape.block);
-  ForRuns(shape, [&](int run, int, int64_t offset) {
+  ForRuns(shape, [&](int number, int, const Run& run, int64_t offset) {
     Lanes sum, centre, square;
-    SumRun(RunCount(shape), x + offset, &sum);
+    SumRun(run, x + offset, &sum);
     for (int c = 0; c < shape.block; ++c) {
-      means[run * shape.block + c] =
+      means[number * shape.block + c] =
           Folded(sum, c, shape.block) / shape.pixels;
     }
     for (int i = 0; i < kLanes; ++i) {
-      centre.at[i] = means[run * shape.block + i % shape.block];
+      centre.at[i] = means[number * shape.block + i % shape.block];
     }
-    SquareRun(RunCount(shape), centre, x + offset, &square);
+    SquareRun(run, centre, x + offset, &square);
     for (int c = 0; c < shape.block; ++c) {
       // About the run's mean as it was rounded; moved to the mean itself.
-      const double off = centre.at[c] - means[run * shape.block + c];
-      squares[run * shape.block + c] =
+      const double off = centre.at[c] - means[number * shape.block + c];
+      squares[number * shape.block + c] =
           Folded(square, c, shape.block) - off * off * shape.pixels;
     }
   });
@@ -191,16 +217,16 @@ void ChannelMoments(const Channels& shape, const float* x,
 
 void ChannelScale(const Channels& shape, const vector<float>& scale,
     const vector<float>& shift, const float* x, float* y) {
-  ForRuns(shape, [&](int, int block, int64_t offset) {
-    ScaleRun(RunCount(shape), Lanes(scale, block, shape.block).at,
+  ForRuns(shape, [&](int, int block, const Run& run, int64_t offset) {
+    ScaleRun(run, Lanes(scale, block, shape.block).at,
              Lanes(shift, block, shape.block).at, x + offset, y + offset);
   });
 }
 
 void ChannelScaleReLU(const Channels& shape, const vector<float>& scale,
     const vector<float>& shift, float slope, const float* x, float* y) {
-  ForRuns(shape, [&](int, int block, int64_t offset) {
-    ScaleReLURun(RunCount(shape), Lanes(scale, block, shape.block).at,
+  ForRuns(shape, [&](int, int block, const Run& run, int64_t offset) {
+    ScaleReLURun(run, Lanes(scale, block, shape.block).at,
                  Lanes(shift, block, shape.block).at, slope, x + offset,
                  y + offset);
   });
@@ -210,15 +236,15 @@ void ChannelSums(const Channels& shape, const ReLUGradient& g,
     const vector<float>& scale, const vector<float>& shift, const float* x,
     vector<float>* sum, vector<float>* product) {
   vector<double> sums(shape.num * shape.padded()), products(sums.size());
-  ForRuns(shape, [&](int run, int block, int64_t offset) {
+  ForRuns(shape, [&](int number, int block, const Run& run, int64_t offset) {
     Lanes of_run, product_of_run;
-    SumsRun(RunCount(shape), From(g, offset),
+    SumsRun(run, From(g, offset),
             Lanes(scale, block, shape.block).at,
             Lanes(shift, block, shape.block).at, x + offset, &of_run,
             &product_of_run);
     for (int c = 0; c < shape.block; ++c) {
-      sums[run * shape.block + c] = Folded(of_run, c, shape.block);
-      products[run * shape.block + c] =
+      sums[number * shape.block + c] = Folded(of_run, c, shape.block);
+      products[number * shape.block + c] =
           Folded(product_of_run, c, shape.block);
     }
   });
@@ -237,8 +263,8 @@ void ChannelSums(const Channels& shape, const ReLUGradient& g,
 
 void ChannelGradient(const Channels& shape, const ReLUGradient& g,
     const vector<float>& p, float* dx) {
-  ForRuns(shape, [&](int, int block, int64_t offset) {
-    GradientRun(RunCount(shape), From(g, offset),
+  ForRuns(shape, [&](int, int block, const Run& run, int64_t offset) {
+    GradientRun(run, From(g, offset),
                 Lanes(p, block, shape.block).at, NULL, NULL, NULL,
                 dx + offset);
   });
@@ -247,8 +273,8 @@ void ChannelGradient(const Channels& shape, const ReLUGradient& g,
 void ChannelGradient(const Channels& shape, const ReLUGradient& g,
     const vector<float>& p, const vector<float>& q, const vector<float>& r,
     const float* x, float* dx) {
-  ForRuns(shape, [&](int, int block, int64_t offset) {
-    GradientRun(RunCount(shape), From(g, offset),
+  ForRuns(shape, [&](int, int block, const Run& run, int64_t offset) {
+    GradientRun(run, From(g, offset),
                 Lanes(p, block, shape.block).at,
                 Lanes(q, block, shape.block).at,
                 Lanes(r, block, shape.block).at, x + offset, dx + offset);

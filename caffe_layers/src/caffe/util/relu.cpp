@@ -50,7 +50,7 @@ DEFINE_RELU(double)
 }  // namespace
 
 template <typename Dtype>
-void ReLUForward(const Dtype slope, const int count, const Dtype* x,
+void ReLUForward(const Dtype slope, const int64_t count, const Dtype* x,
     Dtype* y) {
   ParallelRanges(count, kLeastForThreads, [=](int64_t begin, int64_t end) {
     ForwardRange(slope, begin, end, x, y);
@@ -58,20 +58,20 @@ void ReLUForward(const Dtype slope, const int count, const Dtype* x,
 }
 
 template <typename Dtype>
-void ReLUBackward(const Dtype slope, const int count, const Dtype* x,
+void ReLUBackward(const Dtype slope, const int64_t count, const Dtype* x,
     const Dtype* dy, Dtype* dx) {
   ParallelRanges(count, kLeastForThreads, [=](int64_t begin, int64_t end) {
     BackwardRange(slope, begin, end, x, dy, dx);
   });
 }
 
-template void ReLUForward<float>(const float slope, const int count,
+template void ReLUForward<float>(const float slope, const int64_t count,
     const float* x, float* y);
-template void ReLUForward<double>(const double slope, const int count,
+template void ReLUForward<double>(const double slope, const int64_t count,
     const double* x, double* y);
-template void ReLUBackward<float>(const float slope, const int count,
+template void ReLUBackward<float>(const float slope, const int64_t count,
     const float* x, const float* dy, float* dx);
-template void ReLUBackward<double>(const double slope, const int count,
+template void ReLUBackward<double>(const double slope, const int64_t count,
     const double* x, const double* dy, double* dx);
 
 }  // namespace caffe

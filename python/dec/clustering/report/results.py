@@ -43,6 +43,7 @@ class Results:
         table = folder / "assignments.csv"
         try:
             metrics = json.loads(path.read_text(encoding="utf-8"))
+            table.stat()  # without it, the run is not finished
             rows = assignments.read(table)
             n, k = metrics["n"], metrics["k"]
             assigned = rows["cluster"]

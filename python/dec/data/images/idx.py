@@ -29,6 +29,18 @@ def read_idx(path: str | Path) -> np.ndarray:
     return parse_idx(read_unzipped(path), path)
 
 
+def is_idx(head: bytes) -> bool:
+    """Whether a file that starts with these bytes may be an idx file, plain or gzip."""
+    if head.startswith(_GZIP_MAGIC):
+        unpack = zlib.decompressobj(wbits=31)
+        try:
+            head = unpack.decompress(head, 4)
+        except zlib.error:
+            return False
+    plain = len(head) >= 4 and head[:2] == b"\0\0"
+    return plain and head[2] in _TYPES and 1 <= head[3] <= _MAX_DIMS
+
+
 def read_unzipped(path: str | Path) -> bytes:
     """The bytes of a file, unpacked if it is gzip. DecError if it cannot be read."""
     try:

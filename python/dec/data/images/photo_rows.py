@@ -1,7 +1,7 @@
 """A folder of photos as LevelDBs: HOG and colours of photos of any kind and size.
 
-The photos, in an order that the seed gives, are photos_total and photos_img; the first
-four fifths of them photos_train, the others photos_test.
+The photos, in an order that the seed gives, are NAME_total and NAME_img (photos_total,
+say); the first four fifths of them NAME_train, the others NAME_test.
 """
 
 import contextlib
@@ -15,23 +15,23 @@ from pathlib import Path
 import numpy as np
 from joblib.externals.loky import get_reusable_executor
 
-from dec.base import files
+from dec.base import files, tables
 from dec.base.errors import DecError
 from dec.base.files import printable
+from dec.base.parallel import each
 from dec.base.progress import bar, say
 from dec.data import leveldb
 from dec.data.images import photo_labels
-from dec.data.images.image_features import SMALLEST, Frame, ordered, split
+from dec.data.images.image_features import SMALLEST, Frame, split
 from dec.data.images.photo_store import Store
 from dec.photos import kinds
 from dec.photos.check import decode_strictly
 from dec.photos.load import MAX_PIXELS, BadPhoto, decode, opened
 
-DATABASES = ("photos_img", "photos_total", "photos_train", "photos_test")
+NAME = "photos"
 SIZE, COLOURS = (200, 120), (6, 10)  # the report's: width x height, rows x columns
-SKIPPED = "photos_skipped.csv"
-_WORK = "photos_work"
-_VERSION = 1  # raise it when the same photos would give other rows
+_PARTS = ("img", "total", "train", "test")
+_VERSION = 2  # raise it when the same photos would give other rows
 _BATCH = 32  # photos a task: fewer cost a Dask cluster's client more
 _COMMIT = 256  # photos; what a kill can cost
 _NAMED = 10  # skipped photos that are named on the terminal
@@ -39,7 +39,7 @@ _NAMED = 10  # skipped photos that are named on the terminal
 Result = tuple[np.ndarray, np.ndarray] | BadPhoto
 
 
-def build_leveldbs(  # noqa: PLR0913
+def build_leveldbs(
     folder: str | Path,
     source: str | Path | None = None,
     size: tuple[int, int] = SIZE,
@@ -48,12 +48,13 @@ def build_leveldbs(  # noqa: PLR0913
     seed: int = 1,
     max_pixels: int = MAX_PIXELS,
     jobs: int | None = None,
+    name: str = NAME,
 ) -> dict[str, Path]:
-    """Writes photos_img, _total, _train and _test; returns the path of each by name.
+    """Writes NAME_img, _total, _train and _test; returns the path of each by name.
 
     Rows are (d, 1, 1), d = 4,007 for 200 x 120; images are RGB bytes of (3, height,
     width), row by row. Names are those below `source`. Photos that cannot be used are
-    named, and listed in photos_skipped.csv beside the databases. Databases that are
+    named, and listed in NAME_skipped.csv beside the databases. Databases that are
     up to date are left as they are; a call that was stopped goes on.
 
     source: a folder, of which all that `dec.photos` can read is taken; None: the
@@ -64,10 +65,11 @@ def build_leveldbs(  # noqa: PLR0913
     Raises DecError for a folder that cannot be read or has no two usable photos, or
     when a database cannot be written.
     """
-    paths = {name: Path(folder) / name for name in DATABASES}
+    paths = {part: Path(folder) / f"{name}_{part}" for part in _PARTS}
+    named = {path.name: path for path in paths.values()}
     frame = Frame.checked(size, COLOURS, fit)
     if source is None:
-        return _as_they_are(paths)
+        return _as_they_are(named)
     source = Path(source)
     bad_folders: list[tuple[str, str, str]] = []
     names, make = _listing(source, Path(folder), bad_folders)
@@ -80,25 +82,26 @@ def build_leveldbs(  # noqa: PLR0913
         "sources": make,
         "version": _VERSION,
     }
-    work, make = Path(folder) / _WORK, _digest(facts)
+    work, make = Path(folder) / f"{name}_work", _digest(facts)
     facts["labels"] = labels
     if all(
-        leveldb.is_current(path, _meta(name, facts)) for name, path in paths.items()
+        leveldb.is_current(path, _meta(part, facts, paths))
+        for part, path in paths.items()
     ):
         for path in paths.values():
             say(f"{path}: up to date")
-        return paths
+        return named
     order = np.random.default_rng(seed).permutation(len(names))
     names = [names[i] for i in order]
     with files.own_folder(work, "dec data photos"), Store(work, make, frame) as store:
         _read_all(source, names, frame, max_pixels, jobs, store)
         bad = sorted(bad_folders + store.bad)
-        _say_skipped(source, Path(folder) / SKIPPED, bad)
+        _say_skipped(source, Path(folder) / f"{name}_skipped.csv", bad)
         if len(store.names) > 1:
             _write(paths, facts, store, photo_labels.find(store.names, labels))
         store.remove()
         split(len(store.names))
-    return paths
+    return named
 
 
 class PhotoRows:
@@ -145,11 +148,9 @@ class PhotoRows:
         found = 0
         with _ending_workers(), bar(len(names), "reading", " photos") as shown:
             jobs = 1 if len(names) <= _BATCH else jobs
-            for batch, results in ordered(
-                functools.partial(_batch, read), _batches(names), jobs
-            ):
+            for batch in each(read, names, jobs, ordered=True, batch=_BATCH):
                 good: dict[str, np.ndarray] = {}
-                for name, result in zip(batch, results, strict=True):
+                for name, result in batch:
                     if isinstance(result, BadPhoto):
                         skipped(str(result))
                     else:
@@ -223,17 +224,14 @@ def _read_all(source, names, frame, max_pixels, jobs, store) -> None:
     """Brings `store` to the end of `names`."""
     if store.read:
         say(f"{store.read:,} of {len(names):,} photos have been read before: going on")
-    work = functools.partial(
-        _batch, functools.partial(_read_below, os.fspath(source), frame, max_pixels)
-    )
-    unread = _batches(itertools.islice(names, store.read, None))
+    work = functools.partial(_read_below, os.fspath(source), frame, max_pixels)
+    unread = itertools.islice(names, store.read, None)
     waiting = 0
     with bar(len(names), "reading", " photos", initial=store.read) as shown:
-        for batch, results in ordered(work, unread, jobs):
-            pairs = list(zip(batch, results, strict=True))
+        for batch in each(work, unread, jobs, ordered=True, batch=_BATCH):
             store.add(
-                [(n, *r) for n, r in pairs if not isinstance(r, BadPhoto)],
-                [(n, r.reason, r.detail) for n, r in pairs if isinstance(r, BadPhoto)],
+                [(n, *r) for n, r in batch if not isinstance(r, BadPhoto)],
+                [(n, r.reason, r.detail) for n, r in batch if isinstance(r, BadPhoto)],
             )
             shown.update(len(batch))
             waiting += len(batch)
@@ -241,16 +239,6 @@ def _read_all(source, names, frame, max_pixels, jobs, store) -> None:
                 store.commit()
                 waiting = 0
         store.commit()
-
-
-def _batches(names) -> Iterator[list[str]]:
-    names = iter(names)
-    while batch := list(itertools.islice(names, _BATCH)):
-        yield batch
-
-
-def _batch(read, names: list[str]) -> tuple[list[str], list[Result]]:
-    return names, [read(name) for name in names]
 
 
 def _read_below(folder: str, frame: Frame, max_pixels: int, name: str) -> Result:
@@ -282,7 +270,7 @@ def _say_skipped(source: Path, report: Path, bad: list[tuple[str, str, str]]) ->
     report.unlink(missing_ok=True)
     if not bad:
         return
-    files.write_csv(report, [("file", "reason", "detail"), *bad])
+    tables.write_table(report, [("file", "reason", "detail"), *bad])
     for name, reason, detail in bad[:_NAMED]:
         say(f"{printable(source / name)}: skipped: {reason}: {detail}")
     more = f"{len(bad) - _NAMED:,} more, " if len(bad) > _NAMED else ""
@@ -296,28 +284,28 @@ def _write(
     training = split(n)
     say(f"{n:,} photos; labels: {labels.words}")
     spans = {
-        "photos_img": (0, n),
-        "photos_total": (0, n),
-        "photos_train": (0, training),
-        "photos_test": (training, n),
+        "img": (0, n),
+        "total": (0, n),
+        "train": (0, training),
+        "test": (training, n),
     }
-    for name, (start, stop) in spans.items():
-        meta = _meta(name, facts)
+    for part, (start, stop) in spans.items():
+        meta = _meta(part, facts, paths)
         if labels.classes:
             meta["classes"] = labels.classes
         leveldb.write_rows(
-            paths[name],
-            store.images() if name == "photos_img" else store.rows(start, stop),
+            paths[part],
+            store.images() if part == "img" else store.rows(start, stop),
             labels.numbers and labels.numbers[start:stop],
             meta,
             store.names[start:stop],
         )
-        say(f"{paths[name]}: {stop - start:,} rows written")
+        say(f"{paths[part]}: {stop - start:,} rows written")
 
 
-def _meta(name: str, facts: dict) -> dict:
+def _meta(part: str, facts: dict, paths: dict[str, Path]) -> dict:
     """facts: what all databases of one make share."""
-    if name == "photos_img":
+    if part == "img":
         return {**facts, "colours": "RGB"}
     facts = {**facts, "kind": "photos"}
-    return {**facts, "pictures": "photos_img"} if name == "photos_total" else facts
+    return {**facts, "pictures": paths["img"].name} if part == "total" else facts

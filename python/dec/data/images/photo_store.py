@@ -45,12 +45,12 @@ class Store:
             self._folder.mkdir(parents=True, exist_ok=True)
             (self._folder / MARKER).touch()
             good = self._replay()
-            self._journal = open(self._folder / _JOURNAL, "r+b")  # noqa: SIM115
+            self._journal = open(self._folder / _JOURNAL, "r+b")
             self._journal.truncate(good)
             self._journal.seek(good)
             self._files = {}
             for name in self._shapes:
-                self._files[name] = open(self._folder / name, "ab")  # noqa: SIM115
+                self._files[name] = open(self._folder / name, "ab")
                 self._files[name].truncate(len(self.names) * self._bytes(name))
             if not good:
                 self._write_line({"make": self._make})

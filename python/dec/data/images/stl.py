@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from dec.base import parallel
 from dec.base.progress import say
 from dec.data import leveldb
-from dec.data.images.image_features import Frame, ordered, split
+from dec.data.images.image_features import Frame, split
 from dec.data.images.stl_files import SIDE, StlFiles, find
 
 FRAME = Frame((SIDE, SIDE), (8, 8))
@@ -119,7 +120,9 @@ def _numbers(name: str, files: StlFiles, seed: int) -> np.ndarray:
 def _rows(
     jobs: int | None, files: StlFiles, numbers: np.ndarray
 ) -> Iterator[np.ndarray]:
-    return ordered(functools.partial(_extract, files), _parts(numbers), jobs)
+    work, parts = functools.partial(_extract, files), _parts(numbers)
+    for ((_, rows),) in parallel.each(work, parts, jobs, ordered=True, batch=1):
+        yield rows
 
 
 def _extract(files: StlFiles, numbers: np.ndarray) -> np.ndarray:

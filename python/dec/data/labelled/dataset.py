@@ -11,6 +11,7 @@ A data set is one folder, replaced as a whole:
 
 import json
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -22,24 +23,30 @@ import numpy as np
 
 from dec.base import files, parallel
 from dec.base.atomic import partial_path, replace_dir, write_text_atomic
+from dec.base.digest import digest
 from dec.base.errors import DecError
 from dec.base.files import printable
 from dec.base.progress import bar, say
+from dec.base.tables import read_pairs, write_table
+from dec.data.labelled.labels import one_spelling, read_labels
 from dec.data.labelled.prepare import Size, decode, encode, write_blob
 from dec.data.labelled.split import SETS, groups, split
 from dec.data.labelled.vary import draws
 from dec.data.leveldb import encoded
 from dec.data.leveldb.database import refuse_if_in_use
-from dec.engine.runs import digest
+from dec.data.leveldb.rows import OWN_FILES
 from dec.photos.check import Checked, check
 from dec.photos.load import MAX_PIXELS, BadPhoto
 
 FORMAT = 1  # of the folder; raise it to have data sets written anew
 FACTS = "dataset.json"
 _NAMED = 10  # skipped photos that are named on the terminal
-_CHUNK = 1024  # photos that are in memory at once
 _FEW = 64  # photos; for so few no further processes are started
 _GOOD = ("ok", "wrong-extension")
+_OWN = re.compile(
+    rf"({'|'.join(SETS)})/({OWN_FILES.pattern})?|mean\.binaryproto"
+    r"|class_weights\.binaryproto|split\.csv|dataset\.json"
+)
 
 
 @dataclass(frozen=True)
@@ -167,9 +174,14 @@ def build_labelled(
 
 
 def find_photos(folder: Path) -> dict[str, str]:
-    """Names of all files below `folder`'s class folders, and the class of each."""
+    """Names of all files below `folder`'s class folders, and the class of each.
+
+    Links to folders are not followed, and named.
+    """
     found, outside = {}, 0
-    for name in files.walk(folder):
+    for name in files.walk(
+        folder, lambda name, words: say(f"{printable(folder / name)}: {words}")
+    ):
         label, inside, _ = name.partition(os.sep)
         if inside:
             found[name] = label
@@ -179,7 +191,7 @@ def find_photos(folder: Path) -> dict[str, str]:
     empty = [
         entry.name
         for entry in sorted(os.scandir(folder), key=lambda e: e.name)
-        if entry.is_dir()
+        if entry.is_dir(follow_symlinks=False)
         and not entry.name.startswith(".")
         and entry.name not in filled
         and not (folder / entry.name / files.MARKER).exists()
@@ -223,7 +235,10 @@ def _digest(folder, photos, options) -> str:
         except OSError as error:
             raise DecError(f"{printable(folder / name)}: {error.strerror}") from None
         stats.append([name, found.st_size, found.st_mtime_ns])
-    listed = _read_labels_file(options.labels) if options.labels else None
+    listed = None
+    if options.labels:
+        pairs = read_pairs(options.labels, "file", "class")
+        listed = [[name, label] for name, (_, label) in pairs.items()]
     facts = [FORMAT, str(folder.resolve()), _plain(options), listed, stats]
     facts.append(list(photos.values()))
     return digest(json.dumps(facts))
@@ -239,27 +254,18 @@ def _is_current(out: Path, key: str) -> bool:
 
 
 def _refuse_to_replace(out: Path) -> None:
-    if not os.path.lexists(out):
-        return
-    if not out.is_dir() or (not (out / FACTS).exists() and any(out.iterdir())):
-        raise DecError(
-            f"{printable(out)}: is there and is no data set of labelled photos; it was "
-            "not touched. Name another folder."
-        )
+    files.refuse_to_replace(out, "a data set of labelled photos", _OWN)
     for name in SETS:
         refuse_if_in_use(out / name)
 
 
 def _each(work, names: list, jobs: int | None, what: str) -> Iterator[tuple]:
-    """(name, work(name)) in the order of names, which are all different."""
+    """(name, work(name)) in the order of names."""
     jobs = 1 if len(names) <= _FEW else jobs
     with bar(len(names), what, " photos") as shown:
-        for at in range(0, len(names), _CHUNK):
-            chunk, done = names[at : at + _CHUNK], {}
-            for batch in parallel.each(work, chunk, jobs):
-                done.update(batch)
-                shown.update(len(batch))
-            yield from ((name, done[name]) for name in chunk)
+        for batch in parallel.each(work, names, jobs, ordered=True):
+            shown.update(len(batch))
+            yield from batch
 
 
 def _look(folder, name) -> Checked:
@@ -311,12 +317,15 @@ def _say_contradictions(names, checked, labels, classes):
 
 def _choose(names, labels, own, classes, options):
     """Rows (name, label, set) to write and the classes, as the options want them."""
-    for name in (*options.without, *([options.only] if options.only else [])):
-        if name not in classes:
+    named = (*options.without, *([options.only] if options.only else []))
+    spelt = one_spelling(named, classes)
+    for name in named:
+        if spelt[name] not in classes:
             there = ", ".join(f'"{c}"' for c in classes)
             raise DecError(f'there is no class "{name}"; there are {there}')
-    kept = [c for c in classes if c not in options.without]
-    listed = _read_labels(options.labels, names, classes) if options.labels else None
+    without = {spelt[name] for name in options.without}
+    kept = [c for c in classes if c not in without]
+    listed = read_labels(options.labels, names, classes) if options.labels else None
     chosen = []
     for name, label, number in zip(names, labels.tolist(), own.tolist(), strict=True):
         said = classes[label]
@@ -325,9 +334,10 @@ def _choose(names, labels, own, classes, options):
         if said in kept:
             chosen.append((name, said, number))
     if options.only:
-        other = f"not {options.only}"
-        kept = [options.only, other]
-        chosen = [(n, c if c == options.only else other, s) for n, c, s in chosen]
+        only = spelt[options.only]
+        other = f"not {only}"
+        kept = [only, other]
+        chosen = [(n, c if c == only else other, s) for n, c, s in chosen]
     if len(kept) < 2:
         raise DecError("one class is left; two are the least")
     for number, which in enumerate(SETS):
@@ -342,31 +352,6 @@ def _choose(names, labels, own, classes, options):
     return [
         (*chosen[i][:1], kept.index(chosen[i][1]), chosen[i][2]) for i in order
     ], kept
-
-
-def _read_labels_file(path: Path) -> list[list[str]]:
-    rows = [row for row in files.read_csv(path) if row]
-    if not rows or rows[0][:2] != ["file", "class"]:
-        raise DecError(f"{printable(path)}:1: the first line must be file,class")
-    for number, row in enumerate(rows, 1):
-        if len(row) < 2:
-            raise DecError(f"{printable(path)}:{number}: no class after the file")
-    return [row[:2] for row in rows[1:]]
-
-
-def _read_labels(path, names, classes) -> dict[str, str]:
-    listed, known = {}, set(names)
-    for number, (name, label) in enumerate(_read_labels_file(path), 2):
-        where = f"{printable(path)}:{number}"
-        if not label:
-            continue  # rejected by the reviewer
-        if label not in classes:
-            raise DecError(f'{where}: there is no class "{label}"')
-        if name in known:
-            listed[name] = label
-        elif not (path.parent / name).exists():
-            say(f"{where}: {printable(name)} is not among the photos; left out")
-    return listed
 
 
 def _write(folder, out, rows, group, facts, options):
@@ -405,7 +390,7 @@ def _write(folder, out, rows, group, facts, options):
         )
         lines = sorted((n, classes[c], SETS[s], group[n]) for n, c, s in rows)
         header = ("file", "class", "set", "group")
-        files.write_csv(partial_folder / "split.csv", [header, *lines])
+        write_table(partial_folder / "split.csv", [header, *lines])
         text = json.dumps(facts, indent=1) + "\n"
         write_text_atomic(partial_folder / FACTS, text)
         _refuse_to_replace(out)

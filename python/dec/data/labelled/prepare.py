@@ -1,7 +1,7 @@
 """A photo as a net's input: one way for the LevelDBs, for Caffe, and for new photos.
 
 A photo of any kind is brought to one size and kept as a JPEG; Caffe's data layer
-decodes that, crops it, subtracts the mean and scales. `Preparation` does the same
+decodes that, crops it, subtracts the mean and scales. `PhotoInput` does the same
 arithmetic in the same order, so its numbers are the data layer's, bit for bit.
 """
 
@@ -56,7 +56,7 @@ def decode(jpeg: bytes) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Preparation:
+class PhotoInput:
     """What a data layer of phase TEST does with a stored JPEG.
 
     size: (width, height) of the JPEGs. crop: side of the square cut from the middle,
@@ -70,7 +70,7 @@ class Preparation:
     scale: float
 
     @classmethod
-    def of_layer(cls, layer: caffe_pb2.LayerParameter, size: Size) -> "Preparation":
+    def of_layer(cls, layer: caffe_pb2.LayerParameter, size: Size) -> "PhotoInput":
         """From a data layer's transform_param. Raises DecError where it cannot be."""
         param = layer.transform_param
         if param.mean_file and param.mean_value:
@@ -81,7 +81,7 @@ class Preparation:
             mean = np.array(param.mean_value or [0], np.float32).reshape(-1, 1, 1)
         return cls(size, param.crop_size, mean, param.scale).checked(layer.name)
 
-    def checked(self, layer: str) -> "Preparation":
+    def checked(self, layer: str) -> "PhotoInput":
         width, height = self.size
         if self.crop > min(self.size):
             raise DecError(

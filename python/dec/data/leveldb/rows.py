@@ -18,6 +18,7 @@ import plyvel
 
 from dec.base.atomic import partial_path, replace_dir, sync_dir
 from dec.base.errors import DecError
+from dec.base.files import refuse_to_replace
 from dec.base.progress import bar
 from dec.data.leveldb.database import (
     DatabaseInUse,
@@ -35,7 +36,7 @@ META_NAME = "dec.json"  # LevelDB leaves files alone whose names it does not kno
 NAMES_NAME = "names.txt"
 
 _BATCH_BYTES = 4 << 20
-_OWN_FILES = re.compile(
+OWN_FILES = re.compile(
     r"CURRENT|LOCK|LOG|LOG\.old|MANIFEST-\d+|\d+\.(ldb|sst|log|dbtmp)|dec\.json"
     r"|names\.txt"
 )
@@ -356,20 +357,9 @@ def _checked_labels(labels):
 
 def _refuse_to_replace(path):
     """DecError unless `path` is free, or a LevelDB that nobody has open."""
-    if not os.path.lexists(path):
-        return
-    if not path.is_dir():
-        raise DecError(f"{path}: is there and is no LevelDB; it was not touched")
-    try:
-        foreign = [n for n in sorted(os.listdir(path)) if not _OWN_FILES.fullmatch(n)]
-    except OSError as error:
-        raise DecError(f"{path}: cannot be read: {error.strerror}") from error
-    if foreign:
-        raise DecError(
-            f"{path}: holds other things than a LevelDB ({foreign[0]}); "
-            "it was not touched"
-        )
-    refuse_if_in_use(path)
+    refuse_to_replace(path, "a LevelDB", OWN_FILES)
+    if path.exists():
+        refuse_if_in_use(path)
 
 
 def _write_names(path, names):

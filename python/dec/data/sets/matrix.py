@@ -18,9 +18,9 @@ def _build_csv(folder, **options):
 
 
 def _reader(facts):
-    from dec.data.matrix import MatrixRows
+    from dec.data.inputs import Preparation
 
-    return MatrixRows(facts)
+    return Preparation(facts)
 
 
 def _npy_options(sub):
@@ -30,6 +30,11 @@ def _npy_options(sub):
 
 
 def _csv_options(sub):
+    sub.add_argument(
+        "--header",
+        choices=("auto", "yes", "no"),
+        help="whether the first line names the columns (auto: by what is in it)",
+    )
     sub.add_argument(
         "--label-column", metavar="C", help="name or number (from 1) of the labels"
     )
@@ -42,6 +47,7 @@ DATA_SETS = [
         "a .npy file, n x anything",
         _build_npy,
         options=_npy_options,
+        nameable=True,
         kind="matrix",
         reader=_reader,
     ),
@@ -51,5 +57,6 @@ DATA_SETS = [
         "a .csv or .tsv file",
         _build_csv,
         options=_csv_options,
+        nameable=True,
     ),
 ]

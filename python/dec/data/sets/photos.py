@@ -45,6 +45,7 @@ DATA_SETS = [
         "folder",
         _build,
         options=_options,
+        nameable=True,
         kind="photos",
         reader=_reader,
     )

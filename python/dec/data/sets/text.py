@@ -23,6 +23,7 @@ DATA_SETS = [
         "folder",
         _build,
         options=add_seed,
+        nameable=True,
         kind="text",
         reader=_reader,
     )

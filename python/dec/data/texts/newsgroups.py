@@ -12,9 +12,10 @@ import numpy as np
 from dec.base.errors import DecError
 from dec.base.progress import bar, say
 from dec.data.texts import textsets
+from dec.data.texts.letters import words
 from dec.data.texts.textfiles import Troubles, Unusable, digest, load, text_of
 from dec.data.texts.textsets import Corpus
-from dec.data.texts.tfidf import Counting, EnglishStemmer, words
+from dec.data.texts.tfidf import Counting, EnglishStemmer
 
 NAME = "20news"
 DOCUMENTS = {"train": 11314, "test": 7532}

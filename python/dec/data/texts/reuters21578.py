@@ -16,9 +16,10 @@ import numpy as np
 from dec.base.errors import DecError
 from dec.base.progress import bar, say
 from dec.data.texts import textsets
+from dec.data.texts.letters import words
 from dec.data.texts.textfiles import digest, load
 from dec.data.texts.textsets import Corpus
-from dec.data.texts.tfidf import Counting, EnglishStemmer, words
+from dec.data.texts.tfidf import Counting, EnglishStemmer
 
 NAME = "reuters21578"
 STORIES = 21578

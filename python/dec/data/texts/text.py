@@ -1,7 +1,8 @@
 """Any folder of text files as a data set, and new texts for runs trained on text.
 
 Labels are the folders on the first level below, if all texts are in such folders and
-there are two or more. The words are taken for English ones.
+there are two or more. Words of every script are found that parts them; English ones
+are shortened to stems.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from dec.base.errors import DecError
 from dec.base.files import printable
 from dec.base.progress import bar, say
 from dec.data.texts import newsgroups, reuters, reuters21578, textsets
+from dec.data.texts.letters import words
 from dec.data.texts.reuters import token_words
 from dec.data.texts.textfiles import (
     Troubles,
@@ -29,10 +31,10 @@ from dec.data.texts.tfidf import (
     EnglishStemmer,
     Memo,
     Representation,
-    words,
 )
 
 NAME = "text"
+_WORDS = 2  # the rule by which words are found; raise it to have them found anew
 
 
 def build_leveldbs(
@@ -55,7 +57,7 @@ def build_leveldbs(
     if not files:
         raise DecError(f"{printable(source)}: there are no files in it")
     where = str(source.resolve())
-    facts = [folder_digest(source, files), where, seed]
+    facts = [folder_digest(source, files), where, seed, _WORDS]
     return textsets.build(folder, name, facts, lambda: _corpus(source, files, seed))
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from dec.base.errors import DecError
 from dec.base.files import printable, walk
 from dec.base.progress import bar, say
+from dec.data.texts.letters import unparted
 
 MAX_BYTES = 64 << 20  # of one text; more is a collection in one file, or no text
 
@@ -27,6 +28,10 @@ _FORMATS = ((b"%PDF-", "PDF"), (b"{\\rtf", "RTF"))
 # No text has them, but for tabs, line and page ends, backspace and escape.
 _CONTROLS = bytes(set(range(32)) - set(b"\b\t\n\v\f\r\x1b"))
 _MOST_CONTROLS = 0.05
+UNPARTED = (
+    "written without gaps between words (Chinese, Japanese, Thai, ...): whole clauses "
+    "count as words, so clusters tell little; part the words first"
+)
 _NAMED = 5  # files of one reason that are named; the others are counted
 
 
@@ -102,11 +107,13 @@ class Troubles:
 def text_of(raw: bytes, name: str, troubles: Troubles) -> str:
     """The text in some bytes; an encoding that was guessed is noted.
 
-    Raises Unusable when there is none.
+    So are texts whose words cannot be told apart. Raises Unusable when there is none.
     """
     text, encoding = decode(raw)
     if encoding == "cp1252":
         troubles.note("not UTF-8, read as Windows-1252", name)
+    if unparted(text):
+        troubles.note(UNPARTED, name)
     return text
 
 

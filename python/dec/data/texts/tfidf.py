@@ -12,8 +12,6 @@ the smoothed idf is scikit-learn's, which the authors used. Stems: M. F. Porter,
 algorithm for suffix stripping, 1980, which is settled and will not change.
 """
 
-import re
-import unicodedata
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -30,7 +28,6 @@ BLOCK = 1024  # rows that are dense at a time
 
 _DOCUMENTS = 8192  # that are counted before they become one sparse matrix
 _LONGEST = 40  # letters of a word; longer ones are encoded data
-_WORD = re.compile(r"[^\W\d_]{2,}")
 # Words that say nothing about a topic. Not a library's list: scikit-learn's, for one,
 # holds "system", "interest", "fire" and "bill". Without apostrophes, as words come.
 _FUNCTION_WORDS = """
@@ -55,14 +52,6 @@ together everywhere anywhere nowhere elsewhere
 aren couldn didn doesn don hadn hasn haven isn ll mustn re shouldn ve wasn weren won
 wouldn
 """
-
-
-def words(text: str) -> list[str]:
-    """The words of a text: runs of two or more letters, lower-cased."""
-    if not text.isascii():
-        # A letter and its accent as one, ligatures as letters.
-        text = unicodedata.normalize("NFKC", text)
-    return _WORD.findall(text.lower())
 
 
 class EnglishStemmer:

@@ -1,26 +1,27 @@
-#ifndef CAFFE_ONEDNN_SCALE_LAYER_HPP_
-#define CAFFE_ONEDNN_SCALE_LAYER_HPP_
+#ifndef CAFFE_FUSED_SCALE_LAYER_HPP_
+#define CAFFE_FUSED_SCALE_LAYER_HPP_
 
 #include <vector>
 
 #include "caffe/blob.hpp"
+#include "caffe/keeps_pass.hpp"
 #include "caffe/layers/scale_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
-#include "caffe/util/onednn_pending.hpp"
+#include "caffe/util/channel_fusion.hpp"
 
 namespace caffe {
 
 /**
  * @brief Scale and bias of an image's channels on the CPU in threads, in
  *        Caffe's layout or in blocks of channels; ScaleLayer's own for all else.
- *        What is to be scaled may be pending (util/onednn_pending.hpp).
+ *        What is to be scaled may be pending (util/channel_fusion.hpp).
  */
-class OneDNNScaleLayer : public ScaleLayer<float> {
+class FusedScaleLayer : public ScaleLayer<float>, public KeepsPass {
  public:
-  explicit OneDNNScaleLayer(const LayerParameter& param)
+  explicit FusedScaleLayer(const LayerParameter& param)
       : ScaleLayer<float>(param), handled_(false),
-        scaled_(new onednn::PendingScale()),
-        pending_gradient_(new onednn::PendingGradient()) {}
+        scaled_memory_(new onednn::LayoutMemory()) {}
+  virtual void ForgetPass() { input_.reset(); }
 
  protected:
   virtual void Forward_cpu(const vector<Blob<float>*>& bottom,
@@ -36,13 +37,12 @@ class OneDNNScaleLayer : public ScaleLayer<float> {
   /// Its bottom blob, which is a scaled one itself: the values of BatchNorm's
   /// input, or its own with coefficients of 1 and 0.
   shared_ptr<onednn::PendingScale> input_;
-  shared_ptr<onednn::PendingScale> scaled_;  // its top blob
-  onednn::SavedInput saved_;
+  shared_ptr<onednn::LayoutMemory> scaled_memory_;
+  onednn::InputSaver saver_;
   onednn::Writer top_data_, bottom_diff_;
   onednn::Reader top_diff_;
-  shared_ptr<onednn::PendingGradient> pending_gradient_;
 };
 
 }  // namespace caffe
 
-#endif  // CAFFE_ONEDNN_SCALE_LAYER_HPP_
+#endif  // CAFFE_FUSED_SCALE_LAYER_HPP_

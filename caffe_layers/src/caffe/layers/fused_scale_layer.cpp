@@ -1,4 +1,4 @@
-#include "caffe/layers/onednn_scale_layer.hpp"
+#include "caffe/layers/fused_scale_layer.hpp"
 
 #include <vector>
 
@@ -6,7 +6,7 @@ namespace caffe {
 
 using dnnl::memory;
 
-bool OneDNNScaleLayer::Handles(const vector<Blob<float>*>& bottom) const {
+bool FusedScaleLayer::Handles(const vector<Blob<float>*>& bottom) const {
   if (bottom.size() != 1 || bottom[0]->num_axes() != 4 || axis_ != 1 ||
       blobs_[0]->num_axes() != 1 || bottom[0]->count() == 0) {
     return false;
@@ -18,7 +18,7 @@ bool OneDNNScaleLayer::Handles(const vector<Blob<float>*>& bottom) const {
       onednn::SetChannels(onednn::Here(data, dims).get_desc(), &shape);
 }
 
-void OneDNNScaleLayer::Forward_cpu(const vector<Blob<float>*>& bottom,
+void FusedScaleLayer::Forward_cpu(const vector<Blob<float>*>& bottom,
     const vector<Blob<float>*>& top) {
   handled_ = Handles(bottom);
   if (!handled_) {
@@ -32,37 +32,35 @@ void OneDNNScaleLayer::Forward_cpu(const vector<Blob<float>*>& bottom,
   bool leave = true;
   if (!input_) {
     leave = in_place && onednn::Blocks(data, dims);
-    input_.reset(new onednn::PendingScale());
-    const memory x = saved_.Save(data, dims, in_place);
+    const shared_ptr<onednn::Layout> x = saver_.Save(data, dims);
     Channels shape;
-    onednn::SetChannels(x.get_desc(), &shape);
-    input_->Set(x, shape);
+    onednn::SetChannels(x->memory().get_desc(), &shape);
+    input_.reset(new onednn::PendingScale(x, shape, scaled_memory_));
     input_->scale.assign(shape.padded(), 1);
-    input_->shift.assign(shape.padded(), 0);
   }
   const Channels& shape = input_->shape;
   const int channels = blobs_[0]->count();
-  scaled_->Set(input_->x, shape);
-  scaled_->scale = onednn::PaddedChannels(shape, blobs_[0]->cpu_data(),
-                                          channels);
-  scaled_->shift.assign(shape.padded(), 0);
+  const shared_ptr<onednn::PendingScale> scaled(
+      new onednn::PendingScale(input_->x, shape, scaled_memory_));
+  scaled->scale = onednn::PaddedChannels(shape, blobs_[0]->cpu_data(),
+                                         channels);
   if (bias_layer_) {
-    scaled_->shift = onednn::PaddedChannels(
+    scaled->shift = onednn::PaddedChannels(
         shape, blobs_[bias_param_id_]->cpu_data(), channels);
   }
   for (int c = 0; c < shape.padded(); ++c) {
-    scaled_->shift[c] += scaled_->scale[c] * input_->shift[c];
-    scaled_->scale[c] *= input_->scale[c];
+    scaled->shift[c] += scaled->scale[c] * input_->shift[c];
+    scaled->scale[c] *= input_->scale[c];
   }
   SyncedMemory* top_data = top[0]->data().get();
-  if (leave) { return top_data->set_private_data(scaled_); }
-  const memory y = top_data_.Begin(top_data, dims, scaled_->desc());
-  ChannelScale(shape, scaled_->scale, scaled_->shift,
-               onednn::Values(scaled_->x), onednn::Values(y));
+  if (leave) { return top_data->set_private_data(scaled); }
+  const memory y = top_data_.Begin(top_data, dims, scaled->desc());
+  ChannelScale(shape, scaled->scale, scaled->shift,
+               onednn::Values(scaled->x->memory()), onednn::Values(y));
   top_data_.End(top_data);
 }
 
-void OneDNNScaleLayer::AddToParameters(const vector<float>& product,
+void FusedScaleLayer::AddToParameters(const vector<float>& product,
                                        const vector<float>& sum) {
   for (int i = 0; i < blobs_.size(); ++i) {
     if (!param_propagate_down_[i]) { continue; }
@@ -72,7 +70,7 @@ void OneDNNScaleLayer::AddToParameters(const vector<float>& product,
   }
 }
 
-void OneDNNScaleLayer::Backward_cpu(const vector<Blob<float>*>& top,
+void FusedScaleLayer::Backward_cpu(const vector<Blob<float>*>& top,
     const vector<bool>& propagate_down, const vector<Blob<float>*>& bottom) {
   if (!handled_) {
     return ScaleLayer<float>::Backward_cpu(top, propagate_down, bottom);
@@ -95,15 +93,15 @@ void OneDNNScaleLayer::Backward_cpu(const vector<Blob<float>*>& top,
   }
   SyncedMemory* bottom_diff = bottom[0]->diff().get();
   if (bottom_diff == diff && incoming.layout()) {
-    onednn::PendingGradient* const handed = pending_gradient_.get();
-    handed->Set(incoming.layout(), shape);
+    const shared_ptr<onednn::PendingGradient> handed(
+        new onednn::PendingGradient(incoming.layout(), shape));
     handed->top = incoming.top();
     handed->slope = incoming.gradient().slope;
     handed->scale = scale;
     handed->input = input_;
     handed->sum = sum;
     handed->product = product;
-    return bottom_diff->set_private_data(pending_gradient_);
+    return bottom_diff->set_private_data(handed);
   }
   const memory x_diff = bottom_diff_.Begin(bottom_diff, dims, input_->desc());
   ChannelGradient(shape, incoming.gradient(), scale, onednn::Values(x_diff));

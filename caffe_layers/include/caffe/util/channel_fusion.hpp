@@ -1,10 +1,10 @@
-#ifndef CAFFE_UTIL_ONEDNN_PENDING_HPP_
-#define CAFFE_UTIL_ONEDNN_PENDING_HPP_
+#ifndef CAFFE_UTIL_CHANNEL_FUSION_HPP_
+#define CAFFE_UTIL_CHANNEL_FUSION_HPP_
 
 #include <vector>
 
 #include "caffe/util/channels.hpp"
-#include "caffe/util/onednn.hpp"
+#include "caffe/util/onednn_blobs.hpp"
 
 namespace caffe {
 namespace onednn {
@@ -22,30 +22,37 @@ vector<float> PaddedChannels(const Channels& shape, const float* values,
 
 /// scale * x + shift, by channels.
 struct PendingScale : public Pending {
+  /// Values that are asked for go into `memory`.
+  PendingScale(const shared_ptr<Layout>& x, const Channels& shape,
+               const shared_ptr<LayoutMemory>& memory);
   virtual const Desc& desc() const { return x_desc; }
   virtual shared_ptr<Layout> Compute(bool again);
-  void Set(const dnnl::memory& x, const Channels& shape);
+  virtual bool IsMadeOf(const Layout& layout) const {
+    return x.get() == &layout;
+  }
 
-  dnnl::memory x;
-  Desc x_desc;
-  Channels shape;
+  const shared_ptr<Layout> x;
+  const Desc x_desc;
+  const Channels shape;
   vector<float> scale, shift;
-  shared_ptr<Layout> values;  // memory for them
+  const shared_ptr<LayoutMemory> memory;
 };
 
 /// scale * g, by channels, of a gradient g that may have a ReLU to go through.
 /// It lies where the blob is that it is the gradient of.
 struct PendingGradient : public Pending {
-  PendingGradient() : slope(0) {}
+  PendingGradient(const shared_ptr<Layout>& diff, const Channels& shape);
   virtual const Desc& desc() const { return diff_desc; }
   virtual shared_ptr<Layout> Compute(bool again);
-  void Set(const shared_ptr<Layout>& diff, const Channels& shape);
+  virtual bool IsMadeOf(const Layout& layout) const {
+    return diff.get() == &layout || top.get() == &layout;
+  }
   ReLUGradient gradient() const;
 
-  shared_ptr<Layout> diff;
-  Desc diff_desc;
-  Channels shape;
-  dnnl::memory top;  // of the ReLU; none without one
+  const shared_ptr<Layout> diff;
+  const Desc diff_desc;
+  const Channels shape;
+  shared_ptr<Layout> top;  // of the ReLU; NULL without one
   float slope;
   vector<float> scale;
   /// What Scale's forward pass was of, and the sums over channels of this
@@ -66,23 +73,23 @@ class IncomingGradient {
             vector<float>* product) const;
   /// scale() * gradient() is the gradient.
   ReLUGradient gradient() const {
-    return {Values(diff_), top_ ? Values(top_) : NULL, slope_};
+    return {Values(diff_), top_ ? Values(top_->memory()) : NULL, slope_};
   }
   const vector<float>& scale() const { return scale_; }
   /// Where it lies, if it is a layout of the blob's own.
   const shared_ptr<Layout>& layout() const { return layout_; }
-  const dnnl::memory& top() const { return top_; }
+  const shared_ptr<Layout>& top() const { return top_; }
 
  private:
   Channels shape_;
-  dnnl::memory diff_, top_;
+  dnnl::memory diff_;
   float slope_;
   vector<float> scale_;
-  shared_ptr<Layout> layout_;
+  shared_ptr<Layout> layout_, top_;
   shared_ptr<PendingGradient> pending_;
 };
 
 }  // namespace onednn
 }  // namespace caffe
 
-#endif  // CAFFE_UTIL_ONEDNN_PENDING_HPP_
+#endif  // CAFFE_UTIL_CHANNEL_FUSION_HPP_

@@ -1,12 +1,12 @@
-#ifndef CAFFE_ONEDNN_RELU_LAYER_HPP_
-#define CAFFE_ONEDNN_RELU_LAYER_HPP_
+#ifndef CAFFE_FUSED_RELU_LAYER_HPP_
+#define CAFFE_FUSED_RELU_LAYER_HPP_
 
 #include <vector>
 
 #include "caffe/blob.hpp"
 #include "caffe/layers/relu_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
-#include "caffe/util/onednn_pending.hpp"
+#include "caffe/util/channel_fusion.hpp"
 
 namespace caffe {
 
@@ -15,13 +15,12 @@ namespace caffe {
  *
  * oneDNN could do it with the layer before, but makes 0 of what is not a number,
  * which has to be seen in the loss. Here it does what BatchNorm and Scale have
- * left to it, if it is in place behind them (util/onednn_pending.hpp).
+ * left to it, if it is in place behind them (util/channel_fusion.hpp).
  */
-class OneDNNReLULayer : public ReLULayer<float> {
+class FusedReLULayer : public ReLULayer<float> {
  public:
-  explicit OneDNNReLULayer(const LayerParameter& param)
-      : ReLULayer<float>(param), scales_(false),
-        pending_gradient_(new onednn::PendingGradient()) {}
+  explicit FusedReLULayer(const LayerParameter& param)
+      : ReLULayer<float>(param), scales_(false) {}
 
  protected:
   virtual void Forward_cpu(const vector<Blob<float>*>& bottom,
@@ -34,13 +33,16 @@ class OneDNNReLULayer : public ReLULayer<float> {
     return this->layer_param_.relu_param().negative_slope();
   }
 
+  /// dx = dy, by the sign of x; dx may be dy.
+  void Mask(const dnnl::memory& x, const dnnl::memory& dy,
+            const dnnl::memory& dx) const;
+
   bool scales_;  // did so in the last forward pass
-  shared_ptr<onednn::PendingGradient> pending_gradient_;
-  onednn::Writer top_data_;
-  onednn::InPlaceWriter in_place_;
-  onednn::ElementwiseGradient gradient_;
+  onednn::Writer top_data_, bottom_diff_;
+  onednn::InPlaceWriter in_place_, in_place_diff_;
+  onednn::Reader top_diff_;
 };
 
 }  // namespace caffe
 
-#endif  // CAFFE_ONEDNN_RELU_LAYER_HPP_
+#endif  // CAFFE_FUSED_RELU_LAYER_HPP_

@@ -1,12 +1,13 @@
-#ifndef CAFFE_ONEDNN_BATCH_NORM_LAYER_HPP_
-#define CAFFE_ONEDNN_BATCH_NORM_LAYER_HPP_
+#ifndef CAFFE_FUSED_BATCH_NORM_LAYER_HPP_
+#define CAFFE_FUSED_BATCH_NORM_LAYER_HPP_
 
 #include <vector>
 
 #include "caffe/blob.hpp"
+#include "caffe/keeps_pass.hpp"
 #include "caffe/layers/batch_norm_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
-#include "caffe/util/onednn_pending.hpp"
+#include "caffe/util/channel_fusion.hpp"
 
 namespace caffe {
 
@@ -16,13 +17,14 @@ namespace caffe {
  *        variances and their moving averages are Caffe's.
  *
  * In place and in blocks it only finds the statistics: Scale and ReLU after it
- * take them, and the values are computed once (util/onednn_pending.hpp).
+ * take them, and the values are computed once (util/channel_fusion.hpp).
  */
-class OneDNNBatchNormLayer : public BatchNormLayer<float> {
+class FusedBatchNormLayer : public BatchNormLayer<float>, public KeepsPass {
  public:
-  explicit OneDNNBatchNormLayer(const LayerParameter& param)
+  explicit FusedBatchNormLayer(const LayerParameter& param)
       : BatchNormLayer<float>(param), handled_(false),
-        normal_(new onednn::PendingScale()) {}
+        normal_memory_(new onednn::LayoutMemory()) {}
+  virtual void ForgetPass() { normal_.reset(); }
 
  protected:
   virtual void Forward_cpu(const vector<Blob<float>*>& bottom,
@@ -40,11 +42,12 @@ class OneDNNBatchNormLayer : public BatchNormLayer<float> {
 
   bool handled_;  // the last forward pass
   shared_ptr<onednn::PendingScale> normal_;  // what it came to
-  onednn::SavedInput input_;
+  shared_ptr<onednn::LayoutMemory> normal_memory_;
+  onednn::InputSaver saver_;
   onednn::Reader top_diff_;
   onednn::Writer top_data_, bottom_diff_;
 };
 
 }  // namespace caffe
 
-#endif  // CAFFE_ONEDNN_BATCH_NORM_LAYER_HPP_
+#endif  // CAFFE_FUSED_BATCH_NORM_LAYER_HPP_

@@ -1,4 +1,4 @@
-#include "caffe/layers/onednn_batch_norm_layer.hpp"
+#include "caffe/layers/fused_batch_norm_layer.hpp"
 
 #include <cmath>
 #include <vector>
@@ -9,7 +9,7 @@ namespace caffe {
 
 using dnnl::memory;
 
-void OneDNNBatchNormLayer::TakeStoredStatistics() {
+void FusedBatchNormLayer::TakeStoredStatistics() {
   const float weight = blobs_[2]->cpu_data()[0];
   const float scale = weight == 0 ? 0 : 1 / weight;
   caffe_cpu_scale(channels_, scale, blobs_[0]->cpu_data(),
@@ -18,7 +18,7 @@ void OneDNNBatchNormLayer::TakeStoredStatistics() {
                   variance_.mutable_cpu_data());
 }
 
-void OneDNNBatchNormLayer::TakeStatistics(const float* x) {
+void FusedBatchNormLayer::TakeStatistics(const float* x) {
   vector<float> mean, variance;
   ChannelMoments(normal_->shape, x, &mean, &variance);
   caffe_copy(channels_, mean.data(), mean_.mutable_cpu_data());
@@ -33,7 +33,7 @@ void OneDNNBatchNormLayer::TakeStatistics(const float* x) {
                   moving_average_fraction_, blobs_[1]->mutable_cpu_data());
 }
 
-void OneDNNBatchNormLayer::Forward_cpu(const vector<Blob<float>*>& bottom,
+void FusedBatchNormLayer::Forward_cpu(const vector<Blob<float>*>& bottom,
     const vector<Blob<float>*>& top) {
   const memory::dims dims = onednn::Dims(*bottom[0]);
   Channels shape;
@@ -44,15 +44,15 @@ void OneDNNBatchNormLayer::Forward_cpu(const vector<Blob<float>*>& bottom,
   const bool in_place = bottom[0] == top[0];
   SyncedMemory* data = top[0]->data().get();
   const bool blocks = onednn::Blocks(bottom[0]->data().get(), dims).get();
-  const memory x = input_.Save(bottom[0]->data().get(), dims, in_place);
-  normal_->Set(x, shape);
+  normal_.reset();
+  normal_.reset(new onednn::PendingScale(
+      saver_.Save(bottom[0]->data().get(), dims), shape, normal_memory_));
+  const memory x = normal_->x->memory();
   if (use_global_stats_) {
     TakeStoredStatistics();
   } else {
     TakeStatistics(onednn::Values(x));
   }
-  normal_->scale.assign(shape.padded(), 0);
-  normal_->shift.assign(shape.padded(), 0);
   for (int c = 0; c < channels_; ++c) {
     normal_->scale[c] = 1 / std::sqrt(variance_.cpu_data()[c] + eps_);
     normal_->shift[c] = -mean_.cpu_data()[c] * normal_->scale[c];
@@ -65,15 +65,14 @@ void OneDNNBatchNormLayer::Forward_cpu(const vector<Blob<float>*>& bottom,
   top_data_.End(data);
 }
 
-void OneDNNBatchNormLayer::Backward_cpu(const vector<Blob<float>*>& top,
+void FusedBatchNormLayer::Backward_cpu(const vector<Blob<float>*>& top,
     const vector<bool>& propagate_down, const vector<Blob<float>*>& bottom) {
   if (!handled_) {
     return BatchNormLayer<float>::Backward_cpu(top, propagate_down, bottom);
   }
   const memory::dims dims = onednn::Dims(*bottom[0]);
   const Channels& shape = normal_->shape;
-  const memory x = input_.Saved(bottom[0]->data().get(), dims,
-                                normal_->desc());
+  const memory x = normal_->x->memory();
   // With n values a channel, of gradient g: dx = scale * (g - sum(g) / n
   // - normal * sum(g * normal) / n), where normal = scale * x + shift.
   onednn::IncomingGradient incoming;

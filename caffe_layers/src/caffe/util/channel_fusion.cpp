@@ -1,4 +1,4 @@
-#include "caffe/util/onednn_pending.hpp"
+#include "caffe/util/channel_fusion.hpp"
 
 #include <algorithm>
 #include <vector>
@@ -15,16 +15,26 @@ bool SetChannels(const Desc& desc, Channels* shape) {
       (blocking.inner_nblks == 1 && blocking.inner_idxs[0] != 1)) {
     return false;
   }
+  *shape = Channels();
   shape->num = dims[0];
+  shape->pixels = dims[2] * dims[3];
+  // From one image, channel or block of channels, line, pixel to the next.
+  const int64_t* strides = blocking.strides;
   shape->block = blocking.inner_nblks ? blocking.inner_blks[0] : 1;
   shape->blocks = desc.data.padded_dims[1] / shape->block;
-  shape->pixels = dims[2] * dims[3];
   const int64_t run = static_cast<int64_t>(shape->pixels) * shape->block;
-  return (shape->block == 1 || shape->block == 8 || shape->block == 16) &&
-      blocking.strides[0] == shape->blocks * run &&
-      blocking.strides[1] == run &&
-      blocking.strides[2] == dims[3] * shape->block &&
-      blocking.strides[3] == shape->block;
+  if ((shape->block == 1 || shape->block == 8 || shape->block == 16) &&
+      strides[0] == shape->blocks * run && strides[1] == run &&
+      strides[2] == dims[3] * shape->block && strides[3] == shape->block) {
+    return true;
+  }
+  // A pixel's channels beside each other, as oneDNN has them for AMX.
+  shape->row = dims[1];
+  shape->block = Channels::kLanes;
+  shape->blocks = (shape->row - 1) / shape->block + 1;
+  return blocking.inner_nblks == 0 && strides[1] == 1 &&
+      strides[0] == static_cast<int64_t>(shape->pixels) * shape->row &&
+      strides[2] == dims[3] * shape->row && strides[3] == shape->row;
 }
 
 vector<float> PaddedChannels(const Channels& shape, const float* values,
@@ -34,38 +44,32 @@ vector<float> PaddedChannels(const Channels& shape, const float* values,
   return padded;
 }
 
-void PendingScale::Set(const memory& new_x, const Channels& new_shape) {
-  x = new_x;
-  x_desc = x.get_desc();
-  shape = new_shape;
-}
+PendingScale::PendingScale(const shared_ptr<Layout>& x, const Channels& shape,
+                           const shared_ptr<LayoutMemory>& memory)
+    : x(x), x_desc(x->memory().get_desc()), shape(shape),
+      scale(shape.padded()), shift(shape.padded()), memory(memory) {}
 
 shared_ptr<Layout> PendingScale::Compute(bool again) {
-  if (!values || values->memory().get_desc() != x_desc) {
-    values.reset(new Layout(x_desc));
-  }
-  ChannelScale(shape, scale, shift, Values(x), Values(values->memory()));
+  const shared_ptr<Layout> values = memory->Take(x_desc, NULL);
+  ChannelScale(shape, scale, shift, Values(x->memory()),
+               Values(values->memory()));
   return values;
 }
 
-void PendingGradient::Set(const shared_ptr<Layout>& new_diff,
-                          const Channels& new_shape) {
-  diff = new_diff;
-  diff_desc = diff->memory().get_desc();
-  shape = new_shape;
-  top = memory();
-  input.reset();
-}
+PendingGradient::PendingGradient(const shared_ptr<Layout>& diff,
+                                 const Channels& shape)
+    : diff(diff), diff_desc(diff->memory().get_desc()), shape(shape), slope(0),
+      scale(shape.padded(), 1) {}
 
 ReLUGradient PendingGradient::gradient() const {
-  return {Values(diff->memory()), top ? Values(top) : NULL, slope};
+  return {Values(diff->memory()), top ? Values(top->memory()) : NULL, slope};
 }
 
 shared_ptr<Layout> PendingGradient::Compute(bool again) {
   // Nobody else needs the gradient that this is made of: it lay in the same
   // blob.
-  const shared_ptr<Layout> values =
-      again ? shared_ptr<Layout>(new Layout(diff_desc)) : diff;
+  const shared_ptr<Layout> values = again || diff.use_count() > 1 ?
+      shared_ptr<Layout>(new Layout(diff_desc)) : diff;
   ChannelGradient(shape, gradient(), scale, Values(values->memory()));
   return values;
 }
@@ -84,7 +88,7 @@ void IncomingGradient::Take(SyncedMemory* diff, const memory::dims& dims,
     pending_.reset();
     layout_ = Blocks(diff, dims);
     if (layout_ && layout_->memory().get_desc() != desc) { layout_.reset(); }
-    top_ = memory();
+    top_.reset();
     slope_ = 0;
     scale_.assign(shape.padded(), 1);
   }
@@ -98,8 +102,8 @@ void IncomingGradient::Sums(const PendingScale& input, vector<float>* sum,
     *product = pending_->product;
     return;
   }
-  ChannelSums(shape_, gradient(), input.scale, input.shift, Values(input.x),
-              sum, product);
+  ChannelSums(shape_, gradient(), input.scale, input.shift,
+              Values(input.x->memory()), sum, product);
   for (int c = 0; c < shape_.padded(); ++c) {
     (*sum)[c] *= scale_[c];
     (*product)[c] *= scale_[c];

@@ -1,4 +1,4 @@
-#include "caffe/layers/onednn_relu_layer.hpp"
+#include "caffe/layers/fused_relu_layer.hpp"
 
 #include <vector>
 
@@ -8,7 +8,7 @@ namespace caffe {
 
 using dnnl::memory;
 
-void OneDNNReLULayer::Forward_cpu(const vector<Blob<float>*>& bottom,
+void FusedReLULayer::Forward_cpu(const vector<Blob<float>*>& bottom,
     const vector<Blob<float>*>& top) {
   SyncedMemory* top_data = top[0]->data().get();
   const shared_ptr<onednn::PendingScale> scaled =
@@ -16,12 +16,10 @@ void OneDNNReLULayer::Forward_cpu(const vector<Blob<float>*>& bottom,
                                               onednn::Dims(*top[0]));
   scales_ = bottom[0] == top[0] && scaled;
   if (scales_) {
-    // A gradient that nobody has asked for yet is of the values until now.
-    onednn::Blocks(bottom[0]->diff().get(), onednn::Dims(*bottom[0]));
     const memory y = top_data_.Begin(top_data, onednn::Dims(*top[0]),
                                      scaled->desc());
     ChannelScaleReLU(scaled->shape, scaled->scale, scaled->shift, Slope(),
-                     onednn::Values(scaled->x), onednn::Values(y));
+                     onednn::Values(scaled->x->memory()), onednn::Values(y));
     return top_data_.End(top_data);
   }
   const memory::dims dims = onednn::FlatDims(*bottom[0],
@@ -38,30 +36,41 @@ void OneDNNReLULayer::Forward_cpu(const vector<Blob<float>*>& bottom,
   top_data_.End(top_data);
 }
 
-void OneDNNReLULayer::Backward_cpu(const vector<Blob<float>*>& top,
+void FusedReLULayer::Backward_cpu(const vector<Blob<float>*>& top,
     const vector<bool>& propagate_down, const vector<Blob<float>*>& bottom) {
   if (!propagate_down[0]) { return; }
-  const memory::dims dims = onednn::FlatDims(*bottom[0],
-                                             bottom[0]->data().get());
-  const memory x = onednn::Here(bottom[0]->data().get(), dims);
-  const shared_ptr<onednn::Layout> diff = scales_ ?
-      onednn::Blocks(top[0]->diff().get(), dims) :
-      shared_ptr<onednn::Layout>();
+  SyncedMemory* data = bottom[0]->data().get();
+  SyncedMemory* top_diff = top[0]->diff().get();
+  SyncedMemory* bottom_diff = bottom[0]->diff().get();
+  const memory::dims dims = onednn::FlatDims(*bottom[0], data);
+  const memory x = onednn::Here(data, dims);
+  const shared_ptr<onednn::Layout> blocks = onednn::Blocks(data, dims);
+  const shared_ptr<onednn::Layout> diff = scales_ && blocks ?
+      onednn::Blocks(top_diff, dims) : shared_ptr<onednn::Layout>();
   if (diff && diff->memory().get_desc() == x.get_desc()) {
     Channels shape;
     onednn::SetChannels(x.get_desc(), &shape);
-    pending_gradient_->Set(diff, shape);
-    pending_gradient_->top = x;
-    pending_gradient_->slope = Slope();
-    pending_gradient_->scale.assign(shape.padded(), 1);
-    return bottom[0]->diff()->set_private_data(pending_gradient_);
+    const shared_ptr<onednn::PendingGradient> masked(
+        new onednn::PendingGradient(diff, shape));
+    masked->top = blocks;
+    masked->slope = Slope();
+    return bottom_diff->set_private_data(masked);
   }
-  gradient_.Begin(top[0]->diff().get(), bottom[0]->diff().get(), dims,
-                  x.get_desc());
+  if (top_diff == bottom_diff &&
+      onednn::Here(top_diff, dims).get_desc() == x.get_desc()) {
+    const memory dx = in_place_diff_.Begin(bottom_diff, dims);
+    Mask(x, dx, dx);
+    return in_place_diff_.End(bottom_diff);
+  }
+  const memory dy = top_diff_.Read(top_diff, dims, x.get_desc());
+  Mask(x, dy, bottom_diff_.Begin(bottom_diff, dims, x.get_desc()));
+  bottom_diff_.End(bottom_diff);
+}
+
+void FusedReLULayer::Mask(const memory& x, const memory& dy,
+                           const memory& dx) const {
   ReLUBackward(Slope(), onednn::Count(x), onednn::Values(x),
-               onednn::Values(gradient_.top()),
-               onednn::Values(gradient_.bottom()));
-  gradient_.End();
+               onednn::Values(dy), onednn::Values(dx));
 }
 
 }  // namespace caffe
