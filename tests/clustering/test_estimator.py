@@ -155,8 +155,9 @@ def test_scaling(place):
 
 def test_parameters_reach_the_run(place):
     rows, _ = blobs()
-    model = new(update_interval=3, tol=0, max_iter=2, init="plain").fit(rows)
-    metrics = model._model.metrics()
+    numpys = {"n_clusters": np.int64(3), "tol": np.float32(0)}
+    model = new(update_interval=3, max_iter=2, init="plain", **numpys).fit(rows)
+    metrics = model._model.results().metrics
     assert model.n_iter_ == 2 and not metrics["converged"]
     assert (metrics["interval"], metrics["start"], metrics["tol"]) == (3, "plain", 0)
     weights = next(model._model.path.glob(f"stack_iter_{ITER}.caffemodel"))
@@ -289,6 +290,21 @@ def test_not_fitted():
             getattr(new(), method)(blobs()[0])
     with pytest.raises(NotFittedError):
         new().save("nowhere")
+
+
+def test_the_log_that_an_error_names_is_kept(place):
+    own = Path("prototxt/dec/own/short/stack_solver.prototxt")
+    text = own.read_text()
+    try:
+        own.write_text(text.replace('lr_policy: "fixed"', 'lr_policy: "none"'))
+        with pytest.raises(ValueError, match="Unknown learning rate") as info:
+            new().fit(blobs()[0])
+    finally:
+        own.write_text(text)
+    log = Path(str(info.value).split("the whole log is ")[1].rstrip(")"))
+    assert "Unknown learning rate" in log.read_text()
+    assert not (log.parent / "rows").exists()
+    shutil.rmtree(log.parents[1])
 
 
 def test_folders_without_a_run(tmp_path):

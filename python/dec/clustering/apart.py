@@ -23,7 +23,7 @@ from typing import TypeVar
 
 from dec.base import progress
 
-_PAUSE = 0.3  # seconds between two updates of what a notebook shows
+_PAUSE = 1.0  # seconds between two states of a bar that a notebook is sent
 _SIZE = struct.pack("HHHH", 24, 88, 0, 0)  # of the terminal that it plays
 _OVERWRITTEN = re.compile(r"\r[^\r\n]*(?=\r)")
 
@@ -114,7 +114,8 @@ def _relay(reader: int | None) -> None:
         text = part.decode(errors="replace").replace("\r\n", "\n")
         sys.stderr.write(_OVERWRITTEN.sub("", text))
         sys.stderr.flush()
-        time.sleep(_PAUSE)
+        if not text.endswith("\n"):
+            time.sleep(_PAUSE)  # saved notebooks keep every state that they are sent
 
 
 def _interrupt_children(thread: threading.Thread) -> None:

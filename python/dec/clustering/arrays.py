@@ -11,9 +11,8 @@ from dec.base import places
 from dec.base.errors import DecError
 from dec.data import leveldb
 from dec.data.inputs import Preparation
+from dec.data.numbers import BLOCK
 from dec.engine.experiment import Experiment
-
-BLOCK = 1024  # rows
 
 ROWS = "rows"  # the LevelDB's name in the run folder
 

@@ -124,7 +124,7 @@ class DEC(
         if not isinstance(seed, Integral):
             seed = check_random_state(seed).randint(np.iinfo(np.int32).max)
         with _errors():
-            self._open(_models().fit(X, self.get_params(), int(seed)))
+            self._open(_models().fit(X, self._given(), int(seed)))
         return self
 
     def predict(self, X):
@@ -156,7 +156,7 @@ class DEC(
         """
         check_is_fitted(self)
         names = getattr(self, "feature_names_in_", None)
-        given = self.get_params() | {"random_state": self.seed_}
+        given = self._given() | {"random_state": self.seed_}
         with _errors():
             self._model.save(Path(folder), given, names)
 
@@ -170,28 +170,34 @@ class DEC(
         """
         with _errors():
             model = _models()(Path(folder), owned=False)
+            width = model.preparation().width
             given, names = model.parameters()
             estimator = cls(**given)
             estimator._open(model)
-            estimator.n_features_in_ = model.preparation().width
+            estimator.n_features_in_ = width
         if names is not None:
             estimator.feature_names_in_ = names
         return estimator
 
     def _open(self, model):
-        metrics = model.metrics()
+        results = model.results()
         self._model = model
-        self.labels_ = model.labels().astype(np.int32)
+        self.labels_ = results.assigned.astype(np.int32)
         self.cluster_centers_ = model.centres()
-        self.n_iter_ = metrics["rounds"]
-        self.history_ = metrics["history"]
-        self.seed_ = metrics["seed"]
+        self.n_iter_ = results.metrics["rounds"]
+        self.history_ = results.metrics["history"]
+        self.seed_ = results.metrics["seed"]
 
     def _blob(self, name, X):
         check_is_fitted(self)
         X = self._rows(X, reset=False)
         with _errors():
             return self._model.blob(name, X, self.verbose > 0)
+
+    def _given(self):
+        """The parameters, in Python's own types where they are NumPy's."""
+        given = self.get_params().items()
+        return {name: getattr(x, "tolist", lambda x=x: x)() for name, x in given}
 
     def _rows(self, X, reset):
         return validate_data(self, X, reset=reset, accept_sparse="csr", dtype="numeric")

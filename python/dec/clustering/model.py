@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import tempfile
 import weakref
@@ -13,8 +14,9 @@ from caffe.proto import caffe_pb2
 
 from dec.base import atomic
 from dec.base.errors import DecError
-from dec.clustering import apart, arrays, assignments, pipeline
+from dec.clustering import apart, arrays, pipeline
 from dec.clustering.assign import deployed, preparation
+from dec.clustering.report.results import Results
 from dec.data.inputs import Preparation
 from dec.engine import caffe_process
 from dec.engine.runs import Run, read_metrics
@@ -32,17 +34,17 @@ _TOLD = {
     "random_state": "seed",
 }
 
-# The rows themselves, which a pickle leaves out.
-_LEVELDBS = (arrays.ROWS, "train_weight")
+_PICKLED = ("prototxt", "codes")  # folders; the rows are in another
+_ON_THE_WAY = re.compile(r".*_(iter|round)_\d+\.\w+")  # weights that are not the result
 
 
 class Model:
     """A finished run's folder; one that is `owned` goes when nobody has it any more."""
 
     def __init__(self, path: Path, owned: bool):
-        self.path, self._owned = path, owned
+        self.path = path
         if owned:
-            weakref.finalize(self, _remove, path, os.getpid())
+            self._end = weakref.finalize(self, _remove, path.parent, os.getpid())
 
     @classmethod
     def fit(cls, rows, given: dict, seed: int) -> "Model":
@@ -71,16 +73,18 @@ class Model:
             )
             pipeline.run(experiment, run, start, settings, {})
 
-        apart.run(work, given["verbose"] > 0)
+        try:
+            apart.run(work, given["verbose"] > 0)
+        except DecError as error:
+            if str(run.log) in str(error):  # it sends the user there
+                model._end.detach()
+                shutil.rmtree(run.path / arrays.ROWS, ignore_errors=True)
+            raise
         return model
 
-    def metrics(self) -> dict:
-        """metrics.json."""
-        return read_metrics(self.path)
-
-    def labels(self) -> np.ndarray:
-        """The cluster of every row, n."""
-        return assignments.read(self.path / "assignments.csv")["cluster"]
+    def results(self) -> Results:
+        """What came out; DecError where there is no finished run."""
+        return Results.read(self.path)
 
     def centres(self) -> np.ndarray:
         """Of the clusters, in the code: k x its width."""
@@ -106,11 +110,17 @@ class Model:
             blocks = arrays.prepared(rows, prepare, net.batch)
             np.save(file, np.concatenate([net.block(x, name) for x in blocks]))
 
-        with tempfile.TemporaryDirectory(prefix="dec-") as folder:
-            file = Path(folder) / "blob.npy"
-            log = Path(folder) / "log.txt"
+        folder = Path(tempfile.mkdtemp(prefix="dec-"))
+        file, log = folder / "blob.npy", folder / "log.txt"
+        try:
             apart.run(lambda: caffe_process.run(forward, log), show)
-            return np.load(file)
+            found = np.load(file)
+        except BaseException as error:
+            if str(log) not in str(error):
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
+        return found
 
     def parameters(self) -> tuple[dict, np.ndarray | None]:
         """An estimator's parameters for this run, and the names of X's columns.
@@ -120,9 +130,13 @@ class Model:
         try:
             file = json.loads((self.path / _PARAMETERS).read_text(encoding="utf-8"))
         except FileNotFoundError:
-            metrics = self.metrics()
+            metrics = read_metrics(self.path)
             told = {ours: metrics.get(name) for ours, name in _TOLD.items()}
             return {name: x for name, x in told.items() if x is not None}, None
+        except (OSError, ValueError) as error:
+            raise DecError(
+                f"{self.path / _PARAMETERS}: cannot be read: {error}"
+            ) from None
         names = file["columns"]
         return file["parameters"], names and np.array(names, dtype=object)
 
@@ -143,7 +157,7 @@ class Model:
             raise DecError(f"{folder}: cannot be made: {error.strerror}") from error
         partial = atomic.partial_path(folder)
         try:
-            shutil.copytree(self.path, partial)
+            shutil.copytree(self.path, partial, symlinks=True)
             for file in (partial / "prototxt").glob("*.prototxt"):
                 # As seen from where the folder lies, like runs/NAME: so the two can
                 # be moved together.
@@ -161,11 +175,12 @@ class Model:
             shutil.rmtree(partial, ignore_errors=True)
 
     def __getstate__(self) -> dict:
-        """All files but the rows, so that a pickle is one of the model alone."""
-        files = (path for path in self.path.rglob("*") if path.is_file())
-        names = (path.relative_to(self.path) for path in files)
-        kept = [name for name in names if name.parts[0] not in _LEVELDBS]
-        return {str(name): (self.path / name).read_bytes() for name in kept}
+        """The files of the model and its results, without the rows."""
+        files = [path for path in self.path.iterdir() if path.is_file()]
+        files = [path for path in files if not _ON_THE_WAY.fullmatch(path.name)]
+        for folder in _PICKLED:
+            files += (self.path / folder).glob("*")
+        return {str(x.relative_to(self.path)): x.read_bytes() for x in files}
 
     def __setstate__(self, files: dict) -> None:
         self.__init__(_new_path(), owned=True)
@@ -184,6 +199,6 @@ def _new_path() -> Path:
     return Path(tempfile.mkdtemp(prefix="dec-")) / "run"
 
 
-def _remove(run: Path, owner: int) -> None:
+def _remove(folder: Path, owner: int) -> None:
     if os.getpid() == owner:  # not in a child that happens to drop its copy
-        shutil.rmtree(run.parent, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
