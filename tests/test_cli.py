@@ -72,3 +72,11 @@ def test_without_caffe_it_says_how_to_build_it():
     result = run([sys.executable, "-c", code], ROOT)
     assert result.returncode == 1 and "Traceback" not in result.stderr
     assert "make caffe" in result.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(finished):
+    result = run(
+        ["bash", "-c", f"{DEC} assign runs/blobs data/blobs_total | head -1"], finished
+    )
+    assert result.stdout == "name,cluster,probability\n"
+    assert "Traceback" not in result.stderr and "Exception" not in result.stderr

@@ -1,6 +1,7 @@
 """The command line, `dec`: joins the commands that each room registers."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -50,6 +51,10 @@ def main(arguments: list[str] | None = None) -> int:
         if (error.name or "").split(".")[0] != "caffe":
             raise
         progress.say("dec: error: Caffe has not been built yet; `make caffe` does it")
+        return 1
+    except BrokenPipeError:
+        # Whoever reads the output has seen enough: dec table runs/* | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         progress.say("dec: interrupted; the same command goes on from here")

@@ -96,9 +96,9 @@ def test_the_readmes_folders_exist():
         assert (ROOT / path).exists() or path in ("data/", "runs/"), path
 
 
-def test_the_readmes_pycaffe_runs(finished, monkeypatch):
-    block = README[README.index("    import caffe\n") :]
-    block = block[: block.index("\n\n## ")]
+def test_the_pycaffe_in_the_documents_runs(finished, monkeypatch):
+    text = (ROOT / "docs/caffe.md").read_text()
+    block = text[text.index("    import caffe\n") :]
     code = "\n".join(line[4:] for line in block.splitlines())
     code = code.replace("runs/mnist", "runs/blobs").replace("784", str(WIDTH))
     monkeypatch.chdir(finished)
