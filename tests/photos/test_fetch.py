@@ -501,6 +501,12 @@ def test_over_tls(server, get, tls):
     assert server.hits["a"] == 2
 
 
+def test_connections_are_kept_over_tls(server, get, tls):
+    server.plan["n3"] = status(404)
+    assert get([f"n{i}" for i in range(30)], base=tls, at_once=2).fetched == 29
+    assert server.connections == 2
+
+
 def test_certificate_that_is_not_trusted(server, get, tls, monkeypatch):
     monkeypatch.delenv("SSL_CERT_FILE")
     with pytest.raises(DecError, match="localhost cannot be reached .*certificate"):
