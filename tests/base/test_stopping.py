@@ -58,14 +58,17 @@ def test_a_run_that_is_stopped_in_phase_1(tmp_path):
     with subprocess.Popen(
         [DEC, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as command:
-        log = tmp_path / "runs/photos/log.txt"
-        end = time.monotonic() + 240
-        while not (log.exists() and "Iteration 0" in log.read_text()):
-            assert command.poll() is None and time.monotonic() < end
-            time.sleep(0.1)
-        command.send_signal(signal.SIGTERM)
-        # Until all that write to it are gone.
-        said = command.communicate(timeout=60)[0].decode()
+        try:
+            log = tmp_path / "runs/photos/log.txt"
+            end = time.monotonic() + 240
+            while not (log.exists() and "Iteration 0" in log.read_text()):
+                assert command.poll() is None and time.monotonic() < end
+                time.sleep(0.1)
+            command.send_signal(signal.SIGTERM)
+            # Until all that write to it are gone.
+            said = command.communicate(timeout=60)[0].decode()
+        finally:
+            command.kill()
     assert command.returncode == EXIT_CODE
     assert said.rstrip().endswith("dec: stopped; the same command goes on from here")
     assert not re.search("leaked|Warning|Traceback", said), said
