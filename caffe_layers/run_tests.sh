@@ -33,7 +33,11 @@ echo "SyncedMemory over a device of ordinary memory:" \
 ours='OneDNN*:ChannelFusion*:SimdClones*:FusedUpdate*:Dropout*:*ReLU*'
 for isa in SSE41:Nehalem:x86-64 AVX2:Haswell:x86-64-v3; do
   IFS=: read -r onednn openblas level <<<"$isa"
-  [[ -f $objects/libvectors-$level.so ]] || continue  # not on x86-64
+  [[ $(uname -m) == x86_64 ]] || continue
+  if [[ $level == x86-64-v3 ]] && ! grep -qw avx2 /proc/cpuinfo; then
+    echo "our layers as $onednn: skipped, this processor has no AVX2"
+    continue
+  fi
   run env ONEDNN_MAX_CPU_ISA="$onednn" OPENBLAS_CORETYPE="$openblas" \
     CAFFE_TEST_SIMD_LEVEL="$level" LD_PRELOAD="$objects/libvectors-$level.so" \
     "$objects/caffe_tests" --gtest_filter="$ours-*GPU*"

@@ -1,3 +1,4 @@
+#include <cstdint>
 #include <iostream>
 #include <sstream>
 #include <string>
@@ -199,6 +200,14 @@ TEST_F(OneDNNLayersTest, ConvolutionsOfNarrowMaps) {
       }
     }
   }
+}
+
+// A blob's values are fewer than an int holds, with filling they are not.
+TEST_F(OneDNNLayersTest, CountsPastAnInt) {
+  const onednn::Desc blocks({2048, 16, 256, 256}, onednn::kFloat,
+                            dnnl::memory::format_tag::aBcd16b);
+  const dnnl::memory none(blocks, onednn::Engine(), DNNL_MEMORY_NONE);
+  EXPECT_EQ(INT64_C(1) << 31, onednn::Count(none));
 }
 
 // On any processor: which convolutions would be in bfloat16.
