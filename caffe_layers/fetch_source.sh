@@ -130,6 +130,6 @@ had and verified from here:
   upstream: $(tail -n 1 "$work/http.log" 2>/dev/null)
 Fetch $upstream
 on another machine, and name the file here:
-  make CAFFE_SOURCE=/path/to/$commit.tar.gz
+  make caffe CAFFE_SOURCE=/path/to/$commit.tar.gz
 MESSAGE
 exit 1
