@@ -139,7 +139,7 @@ def test_source_from_upstream_where_debian_has_none(tmp_path, offline):
 def test_no_source_at_all_says_how_to_supply_it(tmp_path, offline):
     result = fetch(tmp_path, offline)
     assert result.returncode == 1
-    assert "make CAFFE_SOURCE=" in result.stderr
+    assert "make caffe CAFFE_SOURCE=" in result.stderr
     assert "E: no network" in result.stderr
     assert not (tmp_path / "source").exists()
 
@@ -150,4 +150,4 @@ def test_a_damaged_cache_is_not_used(tmp_path, offline):
     cache.mkdir()
     (cache / "caffe-99bd997.tar.gz").write_bytes(b"half a file")
     result = fetch(tmp_path, offline)
-    assert result.returncode == 1 and "make CAFFE_SOURCE=" in result.stderr
+    assert result.returncode == 1 and "make caffe CAFFE_SOURCE=" in result.stderr
