@@ -61,7 +61,7 @@ def test_a_run_that_is_stopped_in_phase_1(tmp_path):
         try:
             log = tmp_path / "runs/photos/log.txt"
             end = time.monotonic() + 240
-            while not (log.exists() and "Iteration 0" in log.read_text()):
+            while not (log.exists() and "scaffolding done" in log.read_text()):
                 assert command.poll() is None and time.monotonic() < end
                 time.sleep(0.1)
             command.send_signal(signal.SIGTERM)
