@@ -12,3 +12,9 @@ def digest(*parts: str | bytes | Path) -> str:
         content = content.encode() if isinstance(content, str) else content
         whole.update(hashlib.sha256(content).digest())
     return whole.hexdigest()
+
+
+def sha256_of(path: str | Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,7 +6,6 @@ verified.
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import re
 import time
@@ -14,6 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from dec.base.atomic import sync_dir
+from dec.base.digest import sha256_of
 from dec.base.errors import DecError
 from dec.base.pace import LONGEST_WAIT, back_off
 from dec.base.progress import bar, say
@@ -75,12 +75,6 @@ def fetch(
     raise DecError(
         "\n".join([f"{dest.name} could not be fetched:", *failures, by_hand])
     )
-
-
-def sha256_of(path: str | Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _fault(path, sha256, size, check):

@@ -59,8 +59,8 @@ def write(rows, folder: Path, scaled: bool) -> Path:
 
 def prepared(rows, preparation: Preparation, size: int) -> Iterator[np.ndarray]:
     """Blocks of an array or sparse matrix as a net has them: float32, `size` x d."""
-    for block in blocks(rows, size):
-        yield preparation.rows(block, "X")
+    for i, block in enumerate(blocks(rows, size)):
+        yield preparation.rows(block, "X", first=i * size)
 
 
 def blocks(rows, size: int) -> Iterator[np.ndarray]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dec.base.download import sha256_of
+from dec.base.digest import sha256_of
 from dec.base.errors import DecError
 from dec.base.progress import bar, say
 from dec.data.texts import textsets
