@@ -372,7 +372,7 @@ def test_refused(tmp_path):
     del solver.stage.solver.test_iter[:]
     with pytest.raises(DecError, match="test_interval without test_iter"):
         solver.run()
-    with pytest.raises(DecError, match="here/solver.prototxt: snapshots in HDF5"):
+    with pytest.raises(DecError, match="here/solver.prototxt: .* HDF5"):
         make(tmp_path, "snapshot_format: HDF5").run()
 
 

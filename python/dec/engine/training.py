@@ -113,9 +113,8 @@ class Training:
             )
         if solver.snapshot_format == solver.HDF5:
             raise DecError(
-                f"{stage.source}: snapshots in HDF5 hold no random generator, so an "
-                "interrupted training would not go on as it was. Leave snapshot_format "
-                "out."
+                f"{stage.source}: dec goes on from Caffe's own snapshots only, not from "
+                "those in HDF5; leave snapshot_format out"
             )
 
 
