@@ -113,8 +113,8 @@ class Training:
             )
         if solver.snapshot_format == solver.HDF5:
             raise DecError(
-                f"{stage.source}: dec goes on from Caffe's own snapshots only, not from "
-                "those in HDF5; leave snapshot_format out"
+                f"{stage.source}: dec does not go on from snapshots in HDF5; leave "
+                "snapshot_format out"
             )
 
 
