@@ -131,3 +131,9 @@ def test_modules_import_without_starting_caffes_log():
         check=True,
     )
     assert result.stdout == "" and result.stderr == ""
+
+
+def test_a_log_that_cannot_be_written(tmp_path):
+    (tmp_path / "log.txt").mkdir()
+    with pytest.raises(DecError, match=r"log.txt: cannot be written: Is a directory"):
+        caffe_process.run(lambda: None, tmp_path / "log.txt")

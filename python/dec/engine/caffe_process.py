@@ -24,18 +24,24 @@ def run(work: Callable[[], None], log: Path) -> None:
     """Does the work in a child whose standard error goes to the log file.
 
     Raises DecError with what failed: the work's own DecError, Caffe's fatal
-    check, or the signal that ended the child. KeyboardInterrupt passes.
+    check, or the signal that ended the child; or that the log cannot be written.
+    KeyboardInterrupt passes.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    start = log.stat().st_size if log.exists() else 0
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        errors = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    except OSError as error:
+        raise DecError(f"{log}: cannot be written: {error.strerror}") from None
+    start = os.fstat(errors).st_size
     sys.stdout.flush()
     sys.stderr.flush()
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reader)
-        os._exit(_child(work, log, writer))
+        os._exit(_child(work, errors, writer))
     os.close(writer)
+    os.close(errors)
     status = _wait(child)
     message = os.fdopen(reader).read()
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGINT:
@@ -44,12 +50,11 @@ def run(work: Callable[[], None], log: Path) -> None:
         raise DecError(message or _what_failed(status, log, start))
 
 
-def _child(work: Callable[[], None], log: Path, writer: int) -> int:
+def _child(work: Callable[[], None], errors: int, writer: int) -> int:
     # Nobody would stop the child of a parent that was killed.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     progress.keep_stream()
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(descriptor, 2)
+    os.dup2(errors, 2)
     try:
         import caffe
 
