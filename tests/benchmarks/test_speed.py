@@ -268,6 +268,7 @@ def test_share_of_others(monkeypatch):
     monkeypatch.setattr(clock, "_others", lambda: next(spent))
     monkeypatch.setattr(clock.time, "monotonic", lambda: next(now))
     monkeypatch.setattr(clock.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(clock, "SECONDS", 0)
     assert clock.measure(lambda: None, 1)["others"] == 3 / 4 / 2
 
 

@@ -235,7 +235,7 @@ def test_rows_refused(tmp_path, rows, labels, words):
 
 
 def test_too_many_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr(leveldb, "MAX_ROWS", 10)
+    monkeypatch.setattr(leveldb.rows, "MAX_ROWS", 10)
     write_rows(tmp_path / "db", np.ones((10, 1)))
     with pytest.raises(DecError, match="more than 10 rows"):
         write_rows(tmp_path / "db", np.ones((11, 1)))

@@ -83,6 +83,14 @@ def test_a_second_build_does_nothing():
     assert (ROOT / "build/caffe/lib/libcaffe.so").stat().st_mtime_ns == before
 
 
+def test_cuda_0_is_a_build_for_the_cpu():
+    """Which is there already, so nothing is built."""
+    before = sorted((ROOT / "build").iterdir())
+    result = run([ROOT / "caffe_layers/build.sh"], ROOT, CUDA="0")
+    assert result.returncode == 0 and result.stdout == ""
+    assert sorted((ROOT / "build").iterdir()) == before
+
+
 @needs_tarball
 def test_source_from_a_tarball_or_folder_that_the_user_names(tmp_path, offline):
     tarball = CACHE / "caffe-99bd997.tar.gz"
