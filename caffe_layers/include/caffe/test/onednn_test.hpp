@@ -58,7 +58,9 @@ class OneDNNTest : public CPUDeviceTest<float> {
       SetEngine(engine, net.mutable_layer(i));
     }
     net.set_force_backward(true);
-    net.mutable_state()->set_phase(TRAIN);  // BatchNorm's statistics
+    if (!net.state().has_phase()) {
+      net.mutable_state()->set_phase(TRAIN);  // BatchNorm's statistics
+    }
     return net;
   }
 
