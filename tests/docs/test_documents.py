@@ -26,7 +26,9 @@ DOCUMENTS = sorted(
 )
 README = (ROOT / "README.md").read_text()
 # What stands for something of the user's.
-_HOLES = re.compile(r"…|\.\.\.|\b(RUN|SOURCE|DIR|NAME|N|K|CLASS|FILE)\b|\[|\{|<|--(from|seed)$")
+_HOLES = re.compile(
+    r"…|\.\.\.|\b(RUN|SOURCE|DIR|NAME|N|K|CLASS|FILE)\b|\[|\{|<|--(from|seed)$"
+)
 
 
 def named(path: Path) -> str:
