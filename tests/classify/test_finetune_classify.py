@@ -329,3 +329,24 @@ def test_the_run_tells_how_photos_are_prepared(each):
     assert preparation.size == (36, 36) and preparation.crop == 32
     assert preparation.scale == 0.0078125
     assert preparation.mean.shape in ((3, 1, 1), (3, 36, 36))
+
+
+def test_answers_do_not_depend_on_what_else_is_asked(project):
+    """Batches are filled up: a photo's numbers are the same bits in any company."""
+    for i in range(5):
+        shutil.copy(f"photos/down/{i:02}.jpg", f"photos/down/copy-{i}.jpg")
+    photos = sorted(Path("photos").rglob("*.jpg"))
+    assert len(photos) == 65
+
+    def answers(chosen: list[Path], out: str) -> dict[str, list[str]]:
+        classify(Path("runs/tiny"), chosen, Path(out))
+        with open(out, newline="") as file:
+            return {name: rest for name, *rest in list(csv.reader(file))[1:]}
+
+    whole = answers(photos, "whole.csv")
+    rng = np.random.default_rng(1)
+    for n in (1, 2, 16, 17, 31, 32, 33, 65):
+        chosen = [photos[i] for i in rng.permutation(65)[:n]]
+        found = answers(chosen, f"{n}.csv")
+        assert list(found) == [str(photo) for photo in chosen]
+        assert found == {str(photo): whole[str(photo)] for photo in chosen}

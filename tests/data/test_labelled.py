@@ -504,3 +504,20 @@ def test_the_same_photo_in_two_classes_is_said(tmp_path, said):
     assert "the same photo as down/twice.jpg, in another class" in said.getvalue()
     rows = split_of(data)
     assert rows["down/twice.jpg"][1] == rows["round/03.jpg"][1]
+
+
+def test_class_folders_of_any_name(tmp_path):
+    classes = ["_", " ", "a,b", 'q"q', "-x", "日本", "cr\rlf"]
+    rng = np.random.default_rng(3)
+    for name in classes:
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(3):
+            pixels = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)
+            image = Image.fromarray(pixels).resize((48, 36), Image.Resampling.BICUBIC)
+            image.save(tmp_path / "photos" / name / f"{i}.jpg")
+    data = build_labelled(
+        tmp_path / "photos", tmp_path / "set", Options(size=(32, 32), jobs=1)
+    )
+    assert data.classes == sorted(classes)
+    assert DataSet.read(tmp_path / "set").classes == data.classes
+    assert {label for label, _ in split_of(data).values()} == set(classes)
