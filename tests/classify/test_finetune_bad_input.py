@@ -120,7 +120,7 @@ def test_a_net_without_a_weighted_loss_is_not_weighted(project):
 
 
 def test_experiments_and_data_that_are_not_there(project):
-    with pytest.raises(DecError, match=r"no solver.prototxt there. In prototxt/: tiny"):
+    with pytest.raises(DecError, match=r"nothing: there is no such experiment .* tiny"):
         Experiment.find("nothing")
     with pytest.raises(DecError, match="there is no data set of labelled photos"):
         DataSet.read("data/none")

@@ -67,20 +67,26 @@ class Experiment:
         solver = prototxt.read_solver(file)
         if not solver.net:
             raise DecError(f'{file}: the field "net" is missing')
+        if not self._net_file(solver.net).exists():
+            raise DecError(
+                f'{file}: "net" names {solver.net}, which is not there (paths are '
+                "relative to the folder that holds prototxt/)"
+            )
         if solver.max_iter <= 0:
             raise DecError(f'{file}: "max_iter" must be positive')
         return solver
 
     def read_net(self, file: str | Path) -> caffe_pb2.NetParameter:
         """A net of the experiment, reading the LevelDBs of the data it is run on."""
-        path = self.root / file
-        if not path.exists() and Path(file).exists():
-            path = Path(file)
-        net = prototxt.read_net(path)
+        net = prototxt.read_net(self._net_file(file))
         for layer in (*net.layer, *net.layers):
             if layer.HasField("data_param"):
                 layer.data_param.source = self._source(layer.data_param.source)
         return net
+
+    def _net_file(self, file: str | Path) -> Path:
+        path = self.root / file
+        return path if path.exists() or not Path(file).exists() else Path(file)
 
     def _source(self, source: str) -> str:
         here = f"data/{self.folder.name}_"
@@ -94,7 +100,8 @@ def names(method: str = "dec", file: str = "dec.prototxt") -> list[str]:
     found = {
         _name(path.parent)
         for root in places.roots()
-        for path in root.glob(f"prototxt/{method}/*/{file}")
+        for below in (f"prototxt/{method}/*", "prototxt/*")
+        for path in root.glob(f"{below}/{file}")
     }
     if method == "dec":
         found |= {known.name for known in registry.all_sets()}
