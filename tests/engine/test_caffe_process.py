@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from conftest import DEC, run
@@ -87,9 +88,8 @@ def wait_for(condition, seconds=60):
 
 
 def children(process):
-    folder = f"/proc/{process.pid}/task/{process.pid}/children"
-    with open(folder) as file:
-        return [int(word) for word in file.read().split()]
+    tasks = Path(f"/proc/{process.pid}/task").glob("*/children")
+    return [int(word) for task in tasks for word in task.read_text().split()]
 
 
 def test_ctrl_c_ends_both_and_the_next_call_goes_on(project):
@@ -137,3 +137,21 @@ def test_a_log_that_cannot_be_written(tmp_path):
     (tmp_path / "log.txt").mkdir()
     with pytest.raises(DecError, match=r"log.txt: cannot be written: Is a directory"):
         caffe_process.run(lambda: None, tmp_path / "log.txt")
+
+
+def test_a_child_computes_after_the_parent_has(tmp_path):
+    """Both with threads of libgomp's, of which a child has none of its parent's."""
+    program = (
+        "import numpy as np\n"
+        "from pathlib import Path\n"
+        "from sklearn.cluster import KMeans\n"
+        "from dec.engine import caffe_process\n"
+        "def cluster():\n"
+        "    rows = np.random.default_rng(0).normal(size=(5000, 10))\n"
+        "    KMeans(10, n_init=1).fit(rows)\n"
+        "cluster()\n"
+        "caffe_process.run(cluster, Path('log.txt'))\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, check=True, timeout=60
+    )

@@ -1,16 +1,14 @@
 """Work with Caffe in a process that is not ours: a notebook, a server, a test.
 
 Caffe runs in children, as everywhere (`caffe_process`). What is added here is what the
-owner of the process may expect: children that start whatever ran before, words where
-the owner looks for them, and an interrupt that ends the work.
+owner of the process may expect: words where the owner looks for them, and an interrupt
+that ends the work.
 """
 
-import contextlib
 import os
 import pty
 import re
 import select
-import signal
 import struct
 import sys
 import termios
@@ -18,10 +16,10 @@ import threading
 import time
 from collections.abc import Callable
 from fcntl import ioctl
-from pathlib import Path
 from typing import TypeVar
 
 from dec.base import progress
+from dec.engine import caffe_process
 
 _PAUSE = 1.0  # seconds between two states of a bar that a notebook is sent
 _SIZE = struct.pack("HHHH", 24, 88, 0, 0)  # of the terminal that it plays
@@ -64,8 +62,6 @@ def _run(work: Callable[[], Out], reader: int | None, writer: int) -> Out:
         finally:
             done.set()
 
-    # libgomp's threads are gone in a child, and it waits for them for ever where the
-    # thread that forks has used them, say in a k-means before. A new one has not.
     thread = threading.Thread(target=whole)
     thread.start()
     interrupted = False
@@ -73,7 +69,7 @@ def _run(work: Callable[[], Out], reader: int | None, writer: int) -> Out:
     while not done.is_set():
         try:
             if interrupted:
-                _interrupt_children(thread)
+                caffe_process.interrupt()
                 done.wait(0.1)
             else:
                 _relay(reader)
@@ -116,11 +112,3 @@ def _relay(reader: int | None) -> None:
         sys.stderr.flush()
         if not text.endswith("\n"):
             time.sleep(_PAUSE)  # saved notebooks keep every state that they are sent
-
-
-def _interrupt_children(thread: threading.Thread) -> None:
-    """A terminal interrupts them too, but not everybody who interrupts this process."""
-    children = Path(f"/proc/self/task/{thread.native_id}/children")
-    with contextlib.suppress(OSError):
-        for pid in children.read_text().split():
-            os.kill(int(pid), signal.SIGINT)

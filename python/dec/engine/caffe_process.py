@@ -4,11 +4,14 @@ A failed check in Caffe ends its process. In a child that is an error like any
 other: the parent finds Caffe's words in the log and tells the user.
 """
 
+import contextlib
 import ctypes
 import os
+import queue
 import re
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +21,7 @@ from dec.base.errors import DecError
 
 _FATAL = re.compile(r"^F\d{4,8} [\d:.]+ +\d+ (\S+:\d+)\] (.*)", re.MULTILINE)
 _PR_SET_PDEATHSIG = 1
+_children: set[int] = set()  # that are at work
 
 
 def run(work: Callable[[], None], log: Path) -> None:
@@ -36,18 +40,59 @@ def run(work: Callable[[], None], log: Path) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
+
+    def in_child() -> int:
         os.close(reader)
-        os._exit(_child(work, errors, writer))
+        return _child(work, errors, writer)
+
+    child, ended = _fork(in_child)
     os.close(writer)
     os.close(errors)
+    _children.add(child)
     status = _wait(child)
+    _children.discard(child)
+    ended()
     message = os.fdopen(reader).read()
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGINT:
         raise KeyboardInterrupt
     if status != 0:
         raise DecError(message or _what_failed(status, log, start))
+
+
+def interrupt() -> None:
+    """Ctrl-C for the children at work, where no terminal sends it to them."""
+    for child in tuple(_children):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGINT)
+
+
+def _fork(child: Callable[[], int]) -> tuple[int, Callable[[], None]]:
+    """Starts a child; returns its number, and what to call when it has ended.
+
+    It is born of a thread of its own: in a child libgomp's threads are gone, and it
+    waits for them for ever where the thread that forked had used them, say in a k-means
+    before. That thread lives as long as the child, which would be killed with it
+    (PR_SET_PDEATHSIG).
+    """
+    born: queue.SimpleQueue[int | OSError] = queue.SimpleQueue()
+    ended = threading.Event()
+
+    def fork() -> None:
+        try:
+            pid = os.fork()
+        except OSError as error:
+            born.put(error)
+            return
+        if pid == 0:
+            os._exit(child())
+        born.put(pid)
+        ended.wait()
+
+    threading.Thread(target=fork, daemon=True).start()
+    found = born.get()
+    if isinstance(found, OSError):
+        raise DecError(f"no process could be started: {found.strerror}")
+    return found, ended.set
 
 
 def _child(work: Callable[[], None], errors: int, writer: int) -> int:
