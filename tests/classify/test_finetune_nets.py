@@ -63,7 +63,7 @@ def test_caffenet_takes_the_reference_models_weights():
 @pytest.mark.parametrize("name", NETS)
 def test_deploy_is_the_trained_net(name):
     """Layer by layer: but for data, loss, and how weights begin and learn."""
-    folder = ROOT / "prototxt" / name
+    folder = ROOT / "prototxt" / name.replace("-", "/")
     trained = prototxt.read_net(folder / "train_val.prototxt").layer
     deploy = prototxt.read_net(folder / "deploy.prototxt").layer
     inner = [x for x in trained if x.name not in ("data", "loss", "accuracy")]
