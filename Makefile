@@ -114,7 +114,7 @@ test-caffe: packages .venv/.ready  ## Caffe's own C++ tests and our layers', and
 	@caffe_layers/compile_cuda.sh
 
 test-python: caffe  ## the Python tests
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 test-real: caffe  ## the tests on real data: DEC_TEST_DATA=folder
 	DEC_TEST_DATA=$(call need,DEC_TEST_DATA) .venv/bin/python -m pytest -m real
