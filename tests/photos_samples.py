@@ -8,6 +8,7 @@ import os
 import struct
 import subprocess
 import sys
+import tempfile
 import zlib
 from pathlib import Path
 
@@ -142,6 +143,14 @@ def start_dec_photos(*words: object, cwd: Path) -> subprocess.Popen:
 
 
 _HERE = str(Path(__file__).parent)
+
+
+def open_to_all(folder: Path) -> None:
+    """Lets every user into a temporary folder of pytest's, through those around it."""
+    for path in (folder, *folder.parents):
+        if path == Path(tempfile.gettempdir()):
+            break
+        path.chmod(0o777)
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from photos_samples import (
     encoded,
     good_photos,
     jpeg,
+    open_to_all,
     picture,
     start_dec_photos,
     without_rights,
@@ -343,8 +344,7 @@ def test_no_rights(tmp_path):
     good_photos(folder, 4)
     (folder / "b").chmod(0)
     (folder / "a/0000.jpg").chmod(0)
-    for path in [tmp_path, *tmp_path.parents][:3]:
-        path.chmod(0o777)
+    open_to_all(tmp_path)
     try:
         with without_rights():
             clean(folder, tmp_path / "report", jobs=1)

@@ -15,6 +15,7 @@ from photos_samples import (
     encoded,
     good_photos,
     jpeg,
+    open_to_all,
     picture,
     start_dec_photos,
     without_rights,
@@ -262,8 +263,7 @@ def test_bad_folders(tmp_path):
 
 def test_out_without_rights(tmp_path):
     good_photos(tmp_path / "photos", 2)
-    for path in [tmp_path, *tmp_path.parents][:3]:
-        path.chmod(0o777)
+    open_to_all(tmp_path)
     (tmp_path / "small").mkdir(mode=0o555)
     with (
         without_rights(),
