@@ -10,7 +10,7 @@ import time
 from conftest import DEC, ROOT, make_project, run
 from test_pipeline import assert_same_weights
 
-KILLS = 20
+KILLS = 10
 
 
 def make_longer_project(folder):
