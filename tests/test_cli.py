@@ -80,3 +80,6 @@ def test_a_reader_that_has_seen_enough_is_no_error(finished):
     )
     assert result.stdout == "name,cluster,probability\n"
     assert "Traceback" not in result.stderr and "Exception" not in result.stderr
+    for words in ("assign runs/blobs data/blobs_total", "table runs/blobs"):
+        result = run(["bash", "-c", f"{DEC} {words} | true"], finished)
+        assert "Error" not in result.stderr and "error" not in result.stderr

@@ -21,6 +21,7 @@ from dec.base.errors import DecError
 
 _FATAL = re.compile(r"^F\d{4,8} [\d:.]+ +\d+ (\S+:\d+)\] (.*)", re.MULTILINE)
 _PR_SET_PDEATHSIG = 1
+_NO_READER = 141  # exit code: whoever read the child's output has seen enough
 _children: set[int] = set()  # that are at work
 
 
@@ -29,7 +30,7 @@ def run(work: Callable[[], None], log: Path) -> None:
 
     Raises DecError with what failed: the work's own DecError, Caffe's fatal
     check, or the signal that ended the child; or that the log cannot be written.
-    KeyboardInterrupt passes.
+    KeyboardInterrupt and BrokenPipeError pass.
     """
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -55,6 +56,8 @@ def run(work: Callable[[], None], log: Path) -> None:
     message = os.fdopen(reader).read()
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGINT:
         raise KeyboardInterrupt
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status) == _NO_READER:
+        raise BrokenPipeError
     if status != 0:
         raise DecError(message or _what_failed(status, log, start))
 
@@ -108,6 +111,8 @@ def _child(work: Callable[[], None], errors: int, writer: int) -> int:
     except DecError as error:
         os.write(writer, str(error).encode())
         return 1
+    except BrokenPipeError:
+        return _NO_READER
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
