@@ -34,7 +34,7 @@ def clothes(tmp_path, monkeypatch):
 
 
 def test_databases_from_debians_package(clothes, tmp_path):
-    paths = fashion.build_leveldbs(tmp_path / "data")
+    paths = fashion.FASHION.build_leveldbs(tmp_path / "data")
     assert {name: path.name for name, path in paths.items()} == {
         f"fashion-mnist_{part}": f"fashion-mnist_{part}"
         for part in ("train", "test", "total")
@@ -50,26 +50,26 @@ def test_databases_from_debians_package(clothes, tmp_path):
 
 
 def test_up_to_date_is_left_alone(clothes, tmp_path, capfd):
-    paths = fashion.build_leveldbs(tmp_path / "data")
+    paths = fashion.FASHION.build_leveldbs(tmp_path / "data")
     made = [path.stat().st_ino for path in paths.values()]
-    fashion.build_leveldbs(tmp_path / "data")
+    fashion.FASHION.build_leveldbs(tmp_path / "data")
     assert [path.stat().st_ino for path in paths.values()] == made
 
 
 def test_the_users_folder_comes_first(clothes, tmp_path):
     with pytest.raises(DecError, match="Fashion-MNIST's four files are"):
-        fashion.build_leveldbs(tmp_path / "data", source=tmp_path)
+        fashion.FASHION.build_leveldbs(tmp_path / "data", source=tmp_path)
     digits = clothes / f"{NAMES[0]}.gz"
     digits.write_bytes(gzip.compress(idx(np.ones((20, 28, 28), np.uint8))))
     with pytest.raises(DecError, match="not the original Fashion-MNIST file"):
-        fashion.build_leveldbs(tmp_path / "data", source=clothes)
+        fashion.FASHION.build_leveldbs(tmp_path / "data", source=clothes)
     assert not (tmp_path / "data").exists()
 
 
 def test_without_package_and_network_it_says_how_to_get_it(clothes, tmp_path):
     (clothes / f"{NAMES[2]}.gz").unlink()
     with pytest.raises(DownloadError) as error:
-        fashion.build_leveldbs(tmp_path / "data")
+        fashion.FASHION.build_leveldbs(tmp_path / "data")
     for words in ("apt-get install dataset-fashion-mnist", str(tmp_path / "cache")):
         assert words in str(error.value)
 

