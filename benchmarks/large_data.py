@@ -24,10 +24,10 @@ from dec.base import progress
 from dec.clustering.phase2 import Clustering
 from dec.clustering.state import Clock
 from dec.data.leveldb import write_rows
-from dec.engine import caffe_process
 from dec.engine.experiment import Experiment, Stage
-from dec.engine.prototxt import data_layers
 from dec.engine.runs import Run
+from dec.nets import caffe_process
+from dec.nets.prototxt import data_layers
 
 WIDTH, CLUSTERS, BLOCK = 784, 10, 4096
 FOLDER = Path("build/large_data")

@@ -11,7 +11,7 @@ from caffe.proto import caffe_pb2
 from dec.base.errors import DecError
 from dec.clustering import phase1
 from dec.engine.experiment import Experiment, row_width
-from dec.engine.prototxt import data_layers, fit
+from dec.nets.prototxt import data_layers, fit
 
 _FILLERS = ("gaussian", "uniform", "constant")
 _POLICIES = ("fixed", "step", "multistep")

@@ -18,7 +18,7 @@ import nets
 from caffe.proto import caffe_pb2
 
 from dec.base.text_tables import aligned
-from dec.engine import prototxt
+from dec.nets import prototxt
 
 VARIANTS = ("stock", "ours", "bfloat16")
 OUT = Path("runs/engines")

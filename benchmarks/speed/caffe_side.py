@@ -17,7 +17,7 @@ import numpy as np
 from clock import measure
 from google.protobuf.message import Message
 
-from dec.engine import prototxt
+from dec.nets import prototxt
 
 ROWS = 70000
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from accuracy import OUT, VARIANTS, change
 
 from dec.base.text_tables import markdown
-from dec.engine import prototxt
+from dec.nets import prototxt
 
 SOURCE = Path("prototxt/dec/mnist")
 

@@ -6,7 +6,7 @@ from caffe.proto import caffe_pb2
 from google.protobuf.message import Message
 
 from dec.base.errors import DecError
-from dec.engine import prototxt
+from dec.nets import prototxt
 
 CLASSES = 1000
 # Small enough for weights to stay finite, and large enough to move them by more than

@@ -86,8 +86,8 @@ def test_torch_trains_the_weights_that_caffe_trains(project, monkeypatch):
     need("torch")
     from plan import read_plan
 
-    from dec.engine import prototxt
     from dec.engine.experiment import Experiment
+    from dec.nets import prototxt
 
     monkeypatch.chdir(project)
     file = project / "prototxt/dec/blobs/short/stack_solver.prototxt"

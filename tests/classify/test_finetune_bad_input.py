@@ -12,7 +12,7 @@ from dec.classify.experiment import Experiment
 from dec.classify.train import finetune
 from dec.data.labelled.dataset import DataSet, Options, build_labelled
 from dec.engine.runs import Run
-from dec.engine.weights import read_weights, say_match
+from dec.nets.weights import read_weights, say_match
 
 
 @pytest.fixture(scope="module")

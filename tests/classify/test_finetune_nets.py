@@ -11,8 +11,8 @@ from google.protobuf import text_format
 
 from dec.classify.experiment import Experiment, Files
 from dec.data.labelled.dataset import DataSet, Options, build_labelled
-from dec.engine import prototxt
 from dec.engine.runs import Run
+from dec.nets import prototxt
 
 REFERENCE = ROOT / "build/caffe-source/models/bvlc_reference_caffenet/deploy.prototxt"
 NETS = ("caffenet-small", "caffenet-photos")

@@ -7,8 +7,8 @@ import pytest
 from conftest import CLUSTERS, DEC, ROOT, assert_clear_error, make_project, run
 
 from dec.data.leveldb import write_rows
-from dec.engine import prototxt
 from dec.engine.experiment import clusters_of
+from dec.nets import prototxt
 
 
 def files(folder):

@@ -12,7 +12,7 @@ from conftest import CLUSTERS, DEC, WIDTH, blobs, run
 
 from dec.base.errors import DecError
 from dec.data import leveldb
-from dec.engine import prototxt
+from dec.nets import prototxt
 
 WIDE = 9
 NAMES = ["plain", "with, comma", 'quo"te', "line\nend", "byte\udcff", "größe"]

@@ -10,8 +10,8 @@ from google.protobuf import text_format
 
 from dec.base.errors import DecError
 from dec.engine import experiment as experiments
-from dec.engine import prototxt
 from dec.engine.experiment import Experiment
+from dec.nets import prototxt
 
 DEC = sorted((ROOT / "prototxt/dec").iterdir())
 CAFFENET = sorted((ROOT / "prototxt/caffenet").iterdir())

@@ -10,8 +10,8 @@ from dec.base.errors import DecError
 from dec.data.labelled.dataset import DataSet, Options
 from dec.data.labelled.prepare import PhotoInput
 from dec.engine import experiment as engine
-from dec.engine import prototxt
 from dec.engine.runs import Run, digest
+from dec.nets import prototxt
 
 _LOSSES = ("SoftmaxWithLoss", "InfogainLoss")
 _WEIGHTED = "weighted"  # the solver stage that chooses the weighted loss

@@ -15,8 +15,8 @@ from dec.base.tables import cut_half_row, read_columns, table_line, write_table
 from dec.classify.evaluate import GUESSES, guesses
 from dec.classify.predict import Classifier, read_input
 from dec.data.labelled.prepare import encode
-from dec.engine import caffe_process
 from dec.engine.runs import digest
+from dec.nets import caffe_process
 from dec.photos.load import BadPhoto
 
 HEADER = ("file", "class", *GUESSES, "problem")

@@ -8,8 +8,8 @@ import numpy as np
 from dec.base.atomic import write_text_atomic
 from dec.base.errors import DecError
 from dec.data.labelled.prepare import PhotoInput, read_mean
-from dec.engine import prototxt
-from dec.engine.forward import Deployed
+from dec.nets import prototxt
+from dec.nets.forward import Deployed
 
 NEEDED = ("deploy.prototxt", "final.caffemodel", "input.json")
 

@@ -8,10 +8,10 @@ from dec.classify.evaluate import evaluate
 from dec.classify.experiment import Experiment, Files
 from dec.classify.validate import Validation
 from dec.data.labelled.dataset import DataSet
-from dec.engine import caffe_process
 from dec.engine.runs import Run
 from dec.engine.training import Training, best
-from dec.engine.weights import net_shapes, read_weights, say_match
+from dec.nets import caffe_process
+from dec.nets.weights import net_shapes, read_weights, say_match
 
 FINAL, HISTORY = "final.caffemodel", "history.json"
 RESULTS = (FINAL, "deploy.prototxt", "input.json", "predictions.csv", "metrics.json")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dec.engine.forward import over_database
+from dec.nets.forward import over_database
 
 
 @dataclass(frozen=True)

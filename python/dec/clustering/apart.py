@@ -19,7 +19,7 @@ from fcntl import ioctl
 from typing import TypeVar
 
 from dec.base import progress
-from dec.engine import caffe_process
+from dec.nets import caffe_process
 
 _PAUSE = 1.0  # seconds between two states of a bar that a notebook is sent
 _SIZE = struct.pack("HHHH", 24, 88, 0, 0)  # of the terminal that it plays

@@ -11,8 +11,8 @@ from dec.base.errors import DecError
 from dec.base.tables import table_line
 from dec.data.inputs import read_rows
 from dec.data.registry import Reader, reader
-from dec.engine import caffe_process
-from dec.engine.forward import Deployed
+from dec.nets import caffe_process
+from dec.nets.forward import Deployed
 
 _BATCH = 1000  # another size would give other bits
 

@@ -10,8 +10,8 @@ from dec.base.machine import machine
 from dec.clustering.kmeans import kmeans
 from dec.data import leveldb
 from dec.engine.experiment import Experiment, clusters_of
-from dec.engine.prototxt import data_layers
 from dec.engine.runs import Run
+from dec.nets.prototxt import data_layers
 from dec.scores.clusters import scores
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from dec.base import progress
 from dec.base.errors import DecError
 from dec.engine.experiment import Stage
-from dec.engine.forward import over_database
-from dec.engine.prototxt import data_layers
+from dec.nets.forward import over_database
+from dec.nets.prototxt import data_layers
 
 _MANY = 500_000  # rows whose embedding takes long enough for a bar
 

@@ -15,10 +15,10 @@ from dec.base.atomic import partial_path, replace_dir, write_text_atomic
 from dec.base.errors import DecError
 from dec.base.machine import machine
 from dec.data.leveldb import open_reader
-from dec.engine import caffe_process
 from dec.engine.experiment import Experiment
-from dec.engine.prototxt import data_layers, read_net, read_solver
 from dec.engine.runs import Run, digest
+from dec.nets import caffe_process
+from dec.nets.prototxt import data_layers, read_net, read_solver
 
 _CARD = "card.json"
 

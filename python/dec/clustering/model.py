@@ -18,8 +18,8 @@ from dec.clustering import apart, arrays, pipeline
 from dec.clustering.assign import deployed, preparation
 from dec.clustering.report.results import Results
 from dec.data.inputs import Preparation
-from dec.engine import caffe_process
 from dec.engine.runs import Run, read_metrics
+from dec.nets import caffe_process
 
 _PARAMETERS = "estimator.json"  # of the estimator that made a run
 

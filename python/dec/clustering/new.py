@@ -14,9 +14,9 @@ from dec.base.atomic import partial_path
 from dec.base.errors import DecError
 from dec.base.progress import say
 from dec.data import leveldb, registry
-from dec.engine import prototxt
 from dec.engine.experiment import OWN, Experiment
-from dec.engine.prototxt_edit import edited, in_comments
+from dec.nets import prototxt
+from dec.nets.prototxt_edit import edited, in_comments
 
 
 def new_experiment(

@@ -19,7 +19,7 @@ from dec.clustering.state import Clock, State, save_sample
 from dec.clustering.within import kmeans_within
 from dec.data.leveldb import write_rows
 from dec.engine.experiment import Stage, clusters_of
-from dec.engine.prototxt import data_layers
+from dec.nets.prototxt import data_layers
 from dec.scores.clusters import scores
 
 _BLOCK = 65536  # rows whose targets are computed in one go

@@ -17,10 +17,10 @@ from dec.clustering import assignments, encoder, phase1, state
 from dec.clustering.figure import draw
 from dec.clustering.phase2 import Clustering, Result
 from dec.data import leveldb, registry
-from dec.engine import caffe_process
 from dec.engine.experiment import Experiment, Stage, clusters_of, row_width
-from dec.engine.prototxt import data_layers, fit, read_net, write
 from dec.engine.runs import Run, digest
+from dec.nets import caffe_process
+from dec.nets.prototxt import data_layers, fit, read_net, write
 from dec.scores.clusters import class_names, columns, contingency, match
 
 # What new rows need to be like those of a LevelDB, in its dec.json.

@@ -1,1 +1,1 @@
-"""Caffe: its child process, prototxts, runs and what is up to date, weights."""
+"""What is trained with Caffe: experiments, runs and what is up to date, the loop."""

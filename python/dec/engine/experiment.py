@@ -8,8 +8,8 @@ from caffe.proto import caffe_pb2
 from dec.base import places, progress
 from dec.base.errors import DecError
 from dec.data import leveldb, registry
-from dec.engine import prototxt
 from dec.engine.runs import Run, digest
+from dec.nets import prototxt
 
 OWN = "own"  # the experiment of data that have none of their own
 

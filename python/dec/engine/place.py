@@ -12,7 +12,7 @@ from caffe.proto import caffe_pb2
 
 from dec.base import progress
 from dec.data import leveldb
-from dec.engine.prototxt import data_layers
+from dec.nets.prototxt import data_layers
 
 
 def seek(

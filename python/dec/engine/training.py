@@ -29,9 +29,10 @@ from dec.base import progress
 from dec.base.atomic import partial_path, write_text_atomic
 from dec.base.errors import DecError
 from dec.base.machine import machine
-from dec.engine import caffe_process, place
+from dec.engine import place
 from dec.engine.experiment import Stage
 from dec.engine.snapshots import Snapshots
+from dec.nets import caffe_process
 
 _POINTS = 2000  # of the loss curve, at most
 _KEEP = 2  # snapshots: one in reserve, should the disk lose the other

@@ -8,7 +8,7 @@ from google.protobuf.message import DecodeError
 
 from dec.clustering.report.results import Results, Snapshot
 from dec.clustering.report.samples import Samples
-from dec.engine import prototxt
+from dec.nets import prototxt
 from dec.page.html import Section, section, tag
 from dec.page.plotting import BLUE, GREY, GRID, Figures, plot
 

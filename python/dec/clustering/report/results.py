@@ -10,7 +10,7 @@ import numpy as np
 
 from dec.base.errors import DecError
 from dec.clustering import assignments
-from dec.engine import prototxt
+from dec.nets import prototxt
 from dec.scores.clusters import columns
 
 

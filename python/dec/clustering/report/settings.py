@@ -7,7 +7,7 @@ from pathlib import Path
 from dec.base.errors import DecError
 from dec.base.words import duration
 from dec.clustering.report.results import Results
-from dec.engine import prototxt
+from dec.nets import prototxt
 from dec.page.html import Html, Section, section, table, tag
 
 _STAGES = {

@@ -7,8 +7,8 @@ import pytest
 from conftest import ROWS, WIDTH, blobs
 
 from dec.data.leveldb import write_rows
-from dec.engine import caffe_process
-from dec.engine.forward import Deployed, over_database
+from dec.nets import caffe_process
+from dec.nets.forward import Deployed, over_database
 
 _LAYERS = """
 layer {{ name: "code" type: "InnerProduct" bottom: "data" top: "code"

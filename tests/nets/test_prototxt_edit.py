@@ -5,7 +5,7 @@ from caffe.proto import caffe_pb2
 from conftest import ROOT
 from google.protobuf import text_format
 
-from dec.engine.prototxt_edit import edited, in_comments
+from dec.nets.prototxt_edit import edited, in_comments
 
 TEXT = """# A net: # of layers 2
 name: "a # no comment"  # one

@@ -1,7 +1,7 @@
 import pytest
 
 from dec.base.errors import DecError
-from dec.engine import prototxt
+from dec.nets import prototxt
 
 
 def test_unknown_field_is_named_with_file_and_line(tmp_path):

@@ -37,7 +37,7 @@ class Deployed:
 
     One Input layer is needed. batch: how many rows are computed at once, if not as many
     as the prototxt says. Use it in a process that Caffe may end
-    (dec.engine.caffe_process).
+    (dec.nets.caffe_process).
     """
 
     def __init__(

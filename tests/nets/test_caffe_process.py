@@ -11,7 +11,7 @@ import pytest
 from conftest import DEC, run
 
 from dec.base.errors import DecError
-from dec.engine import caffe_process
+from dec.nets import caffe_process
 
 
 def test_result_of_work_that_succeeds(tmp_path):
@@ -145,7 +145,7 @@ def test_a_child_computes_after_the_parent_has(tmp_path):
         "import numpy as np\n"
         "from pathlib import Path\n"
         "from sklearn.cluster import KMeans\n"
-        "from dec.engine import caffe_process\n"
+        "from dec.nets import caffe_process\n"
         "def cluster():\n"
         "    rows = np.random.default_rng(0).normal(size=(5000, 10))\n"
         "    KMeans(10, n_init=1).fit(rows)\n"

@@ -1,0 +1,1 @@
+"""Caffe nets: the child process, prototxts, weights, forward passes, features."""
