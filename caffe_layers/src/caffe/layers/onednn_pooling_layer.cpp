@@ -45,6 +45,17 @@ void OneDNNPoolingLayer::Reshape(const vector<Blob<float>*>& bottom,
   }
 }
 
+// The layout to pool a blob in that lies as `here`: where channels lie plane by
+// plane, behind a Concat say, oneDNN's code is an eighth as fast as with
+// channels innermost, which is worth the copy.
+static onednn::Desc ToPoolIn(const onednn::Desc& here,
+                             const memory::dims& dims) {
+  const bool planes = dims.size() == 4 && dims[1] >= 8 &&
+      here == onednn::PlainDesc(dims);
+  return planes ? Make<onednn::Desc>(dims, onednn::kFloat,
+                                     memory::format_tag::acdb) : here;
+}
+
 void OneDNNPoolingLayer::Prepare(const onednn::Desc& bottom) {
   if (forward_ && bottom == desc_ &&
       forward_desc_.dst_desc().dims() == top_dims_) {
@@ -72,7 +83,10 @@ void OneDNNPoolingLayer::Forward_cpu(const vector<Blob<float>*>& bottom,
   if (!handles_) {
     return PoolingLayer<float>::Forward_cpu(bottom, top);
   }
-  const memory x = onednn::Here(bottom[0]->data().get(), bottom_dims_);
+  SyncedMemory* bottom_data = bottom[0]->data().get();
+  const memory x = bottom_data_.Read(bottom_data, bottom_dims_,
+      ToPoolIn(onednn::Here(bottom_data, bottom_dims_).get_desc(),
+               bottom_dims_));
   Prepare(x.get_desc());
   SyncedMemory* top_data = top[0]->data().get();
   const memory y =

@@ -156,6 +156,15 @@ TEST_F(OneDNNNetsTest, LayersThatKnowNoLayoutsLieBetween) {
               " top: 'c' }"
               "layer { name: 'cat' type: 'Concat' bottom: 'a' bottom: 'c'"
               " top: 'd' }" + Loss("d"));
+  // Pooled where channels lie plane by plane.
+  for (const char* pool : {"MAX", "AVE"}) {
+    CompareNets(inputs + first +
+                "layer { name: 'cat' type: 'Concat' bottom: 'a' bottom: 'a'"
+                " top: 'b' }" +
+                SimpleLayer("Pooling", "b", "c", string("pooling_param {"
+                            " kernel_size: 3 stride: 2 pool: ") + pool + " }") +
+                Loss("c"));
+  }
 }
 
 TEST_F(OneDNNNetsTest, SharedWeights) {
