@@ -1,9 +1,11 @@
 """What the tests share: a small experiment, whose nets are MNIST's made small."""
 
+import atexit
 import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,14 @@ import pytest
 # Whoever starts the tests in the background may have Ctrl-C ignored, and what they
 # start and interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What an earlier command has fetched on this machine is nothing to the tests, and they
+# fetch nothing.
+BUILD_CACHE = Path(os.environ.get("DEC_CACHE") or Path.home() / ".cache/dec-caffe")
+os.environ["DEC_CACHE"] = tempfile.mkdtemp(prefix="dec-tests-")
+atexit.register(shutil.rmtree, os.environ["DEC_CACHE"], ignore_errors=True)
+os.environ["DEC_OFFLINE"] = "1"
+os.environ.pop("DEC_WEIGHTS", None)
 
 ROOT = Path(__file__).parent.parent
 DEC = ROOT / ".venv/bin/dec"

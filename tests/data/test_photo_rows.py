@@ -36,7 +36,7 @@ from features import crcb_map, hog
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")
 SMALL = (64, 48)
-build = functools.partial(photo_rows.build_leveldbs, size=SMALL, jobs=1)
+build = functools.partial(photo_rows.build_leveldbs, size=SMALL, features="hog", jobs=1)
 
 
 @pytest.fixture
@@ -86,7 +86,9 @@ def test_databases(tmp_path):
         (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
         photo.save(tmp_path / "photos" / name)
         images[name] = np.asarray(photo)
-    paths = photo_rows.build_leveldbs(tmp_path / "data", tmp_path / "photos", jobs=1)
+    paths = photo_rows.build_leveldbs(
+        tmp_path / "data", tmp_path / "photos", features="hog", jobs=1
+    )
     rows, labels, names = read(paths["photos_total"])
     assert rows.shape == (9, 4007, 1, 1)
     assert sorted(names) == sorted(images) != names
@@ -159,13 +161,13 @@ def test_another_back_end_of_joblib(tmp_path, monkeypatch):
     good_photos(tmp_path / "photos", 80)
     straight = build(tmp_path / "a", tmp_path / "photos")
     threads = set()
-    read_below = photo_rows._read_below
+    read = photo_rows._Reading.__call__
 
-    def noted(*words):
+    def noted(self, names):
         threads.add(threading.current_thread())
-        return read_below(*words)
+        return read(self, names)
 
-    monkeypatch.setattr(photo_rows, "_read_below", noted)
+    monkeypatch.setattr(photo_rows._Reading, "__call__", noted)
     with joblib.parallel_config(backend="threading"):
         paths = build(tmp_path / "b", tmp_path / "photos", jobs=None)
     assert threads and threading.main_thread() not in threads
@@ -279,8 +281,8 @@ def test_killed_and_called_again(tmp_path):
     folder = tmp_path / "photos"
     good_photos(folder, 200)
     code = (
-        "from dec.data import photo_rows as p; p._BATCH = p._COMMIT = 8;"
-        "p.build_leveldbs('data', 'photos', (64, 48), jobs=1)"
+        "from dec.data.images import photo_rows as p; p._BATCH = p._COMMIT = 8;"
+        "p.build_leveldbs('data', 'photos', (64, 48), features='hog', jobs=1)"
     )
     journal = tmp_path / "data/photos_work/journal.jsonl"
     process = subprocess.Popen(
@@ -291,6 +293,7 @@ def test_killed_and_called_again(tmp_path):
         if journal.exists() and len(journal.read_bytes().splitlines()) > 3:
             break
         time.sleep(0.001)
+    assert process.poll() is None, "it ended before it could be killed"
     process.send_signal(signal.SIGKILL)
     process.wait(60)
     paths = build(tmp_path / "data", folder)
@@ -486,7 +489,9 @@ def test_real_photos(tmp_path, said):
         (tmp_path / "photos" / name).mkdir(parents=True)
         for path in sorted(photos.rglob(f"{name}/*.jpg"))[:20]:
             (tmp_path / "photos" / name / path.name).symlink_to(path)
-    paths = photo_rows.build_leveldbs(tmp_path / "data", tmp_path / "photos", jobs=1)
+    paths = photo_rows.build_leveldbs(
+        tmp_path / "data", tmp_path / "photos", features="hog", jobs=1
+    )
     assert "3 by sub-folders: beings 20, heritage 20, nature 20" in said()
     rows, labels, _ = read(paths["photos_total"])
     assert np.bincount(labels).tolist() == [20, 20, 20]

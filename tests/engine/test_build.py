@@ -7,16 +7,14 @@ import shutil
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
-from conftest import CAFFE, ROOT, run
+from conftest import BUILD_CACHE, CAFFE, ROOT, run
 
 FETCH = ROOT / "caffe_layers/fetch_source.sh"
-CACHE = Path(os.environ.get("DEC_CACHE") or Path.home() / ".cache/dec-caffe")
 COMMIT = "99bd99795dcdf0b1d3086a8d67ab1782a8a08383"
 needs_tarball = pytest.mark.skipif(
-    not (CACHE / "caffe-99bd997.tar.gz").exists(),
+    not (BUILD_CACHE / "caffe-99bd997.tar.gz").exists(),
     reason="Caffe's source is not in the cache: this build came from CAFFE_SOURCE",
 )
 
@@ -93,7 +91,7 @@ def test_cuda_0_is_a_build_for_the_cpu():
 
 @needs_tarball
 def test_source_from_a_tarball_or_folder_that_the_user_names(tmp_path, offline):
-    tarball = CACHE / "caffe-99bd997.tar.gz"
+    tarball = BUILD_CACHE / "caffe-99bd997.tar.gz"
     result = fetch(tmp_path, {**offline, "CAFFE_SOURCE": str(tarball)})
     assert result.returncode == 0, result.stderr
     folder = tmp_path / "source"
@@ -106,7 +104,7 @@ def test_source_from_a_tarball_or_folder_that_the_user_names(tmp_path, offline):
 
 @needs_tarball
 def test_source_with_a_change_is_refused(tmp_path, offline):
-    tarball = CACHE / "caffe-99bd997.tar.gz"
+    tarball = BUILD_CACHE / "caffe-99bd997.tar.gz"
     assert fetch(tmp_path, {**offline, "CAFFE_SOURCE": str(tarball)}).returncode == 0
     changed = tmp_path / "changed"
     shutil.move(tmp_path / "source", changed)
@@ -127,7 +125,7 @@ def test_source_named_that_is_not_there(tmp_path, offline):
 def test_source_from_upstream_where_debian_has_none(tmp_path, offline):
     served = tmp_path / "served"
     served.mkdir()
-    shutil.copy(CACHE / "caffe-99bd997.tar.gz", served / f"{COMMIT}.tar.gz")
+    shutil.copy(BUILD_CACHE / "caffe-99bd997.tar.gz", served / f"{COMMIT}.tar.gz")
     handler = functools.partial(
         http.server.SimpleHTTPRequestHandler, directory=str(served)
     )

@@ -42,6 +42,17 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, help="of the order of the rows (1)")
 
 
+def add_features(parser: argparse.ArgumentParser) -> None:
+    """Adds what photos are described by."""
+    parser.add_argument(
+        "--features",
+        metavar="NET",
+        help="what describes photos: a net of prototxt/features (squeezenet, caffenet, "
+        "resnet50 …; NET:BLOB for another of its blobs), hog for HOG and colours, auto "
+        "for squeezenet where its weights can be had (auto)",
+    )
+
+
 def add_seeds(parser: argparse.ArgumentParser) -> None:
     """Adds the seeds with which the same is run again and again."""
     parser.add_argument(

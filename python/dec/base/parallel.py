@@ -22,6 +22,7 @@ def each(
     *,
     ordered: bool = False,
     batch: int = BATCH,
+    whole: bool = False,
 ) -> Iterator[list[tuple]]:
     """Yields lists of (item, function(item)), `batch` or fewer, of one task each.
 
@@ -29,10 +30,11 @@ def each(
     more than a round's results wait in memory, however slowly they are taken. jobs:
     processes (None: as many as joblib's back end has; 1: all in this process). joblib's
     `parallel_config` chooses another back end. ordered: in the order of the items;
-    otherwise as they get done. `function` must be picklable and is expected to return
+    otherwise as they get done. whole: the function takes all items of a task as a list,
+    and returns as many results. `function` must be picklable and is expected to return
     its errors. Raises DecError when a process dies.
     """
-    batches, work = _batches(items, batch), _Here(function)
+    batches, work = _batches(items, batch), _Here(function, whole)
     size = (_IN_ORDER if ordered else _AS_DONE) * effective_n_jobs(jobs or -1)
     how = "generator" if ordered else "generator_unordered"
     try:
@@ -55,13 +57,15 @@ class _Here:
     relative paths would lead elsewhere.
     """
 
-    def __init__(self, function: Callable):
-        self._function, self._folder = function, os.getcwd()
+    def __init__(self, function: Callable, whole: bool):
+        self._function, self._whole, self._folder = function, whole, os.getcwd()
 
     def __call__(self, at: int, items: list) -> tuple[int, list]:
         # On another machine (Dask) the folder need not be there; paths are whole then.
         with contextlib.suppress(OSError):
             os.chdir(self._folder)
+        if self._whole:
+            return at, self._function(items)
         return at, [self._function(item) for item in items]
 
 

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 from dec.base import places
-from dec.base.arguments import add_seeds, natural, positive
+from dec.base.arguments import add_features, add_seeds, natural, positive
 from dec.base.errors import DecError
 
 
@@ -42,6 +42,7 @@ def _add_training(add) -> None:
         dest="source",
         help="the data set's file or folder (default: download it, or the LevelDBs)",
     )
+    add_features(whole)
     whole.add_argument(
         "--report", action="store_true", help="and write report.html, as `dec report`"
     )
@@ -174,7 +175,7 @@ def _run(options: argparse.Namespace) -> None:
     from dec.clustering import pipeline
 
     experiment = _experiment(options)
-    seconds = pipeline.build_data(experiment, options.source)
+    seconds = pipeline.build_data(experiment, options.source, options.features)
     print(_clusters(options, experiment, {"data": seconds}, options.report))
 
 

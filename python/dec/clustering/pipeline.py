@@ -87,10 +87,16 @@ class Pretraining(NamedTuple):
         return cls(schedule, None if anew else ships, suffix)
 
 
-def build_data(experiment: Experiment, source: Path | None) -> float:
-    """Writes the experiment's LevelDBs below data/; returns the seconds it took."""
+def build_data(
+    experiment: Experiment, source: Path | None, features: str | None = None
+) -> float:
+    """Writes the experiment's LevelDBs below data/; returns the seconds it took.
+
+    features: what describes photos, if not what their data set takes.
+    """
     start = time.monotonic()
-    registry.build(experiment.name, source)
+    chosen = {} if features is None else {"features": features}
+    registry.build(experiment.name, source, **chosen)
     return time.monotonic() - start
 
 

@@ -46,7 +46,8 @@ class DataSet:
     without a source of the user's. options: adds those of `build` to a parser.
     experiment: whose nets are fitted to it, if prototxt/dec/NAME is not there. kind: of
     its rows, as their dec.json says it; reader: for new ones, from that dec.json.
-    nameable: `build` takes another name for the LevelDBs.
+    nameable: `build` takes another name for the LevelDBs. features: `build` takes what
+    describes the rows.
     """
 
     name: str
@@ -59,6 +60,7 @@ class DataSet:
     kind: str = ""
     reader: Callable[[dict], Reader] | None = None
     nameable: bool = False
+    features: bool = False
 
 
 @functools.cache
@@ -93,7 +95,8 @@ def build(
 
     source: the user's file or folder; None: wherever the data set can be had, or
     the LevelDBs as they are where that is nowhere. folder: data/ for None. options: as
-    the data set's own `build` takes them.
+    the data set's own `build` takes them. Raises DecError for features where there is
+    no choice.
     """
     known = find(name)
     if known is None:
@@ -103,7 +106,11 @@ def build(
                 f"{name}: its LevelDBs are not made by dec, which knows {names}; "
                 f"`dec data KIND {source} --name {name}` makes them of your own data"
             )
-    elif source or known.public:
+        return
+    if "features" in options and not known.features:
+        others = ", ".join(one.name for one in all_sets() if one.features)
+        raise DecError(f"{name}: has no features to choose from; {others} has")
+    if source or known.public or options:
         known.build(folder or places.data(), source=source, **options)
 
 

@@ -59,6 +59,10 @@ class Deployed:
         self.batch = batch or there[0]
         self.shape = tuple(shape or there[1:])
         self.net.blobs[self._input].reshape(self.batch, *self.shape)
+        # The last layer that writes a blob: what is behind it need not be computed.
+        self._ends = {
+            top: layer for layer, tops in self.net.top_names.items() for top in tops
+        }
 
     def rows(
         self, rows: Iterable[tuple[Tag, np.ndarray]], top: str | None = None
@@ -85,7 +89,7 @@ class Deployed:
         data = self.net.blobs[self._input].data
         data[n:] = 0
         data[:n] = rows.reshape(n, *self.shape)
-        self.net.forward()
+        self.net.forward(end=self._ends.get(top))
         return self.net.blobs[top].data[:n].reshape(n, -1).copy()
 
     def _forward(self, block, top) -> Iterator[tuple[Tag, np.ndarray]]:

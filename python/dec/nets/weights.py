@@ -97,6 +97,24 @@ def say_match(weights: Weights, shapes: dict[str, list[tuple[int, ...]]]) -> dic
     }
 
 
+def refuse_others(weights: Weights, shapes: dict[str, list[tuple[int, ...]]]) -> None:
+    """Raises DecError where a layer of a net has no weights of its shape there.
+
+    shapes: of the blobs of the net's layers. Caffe would leave such layers random.
+    """
+    for name, ours in shapes.items():
+        theirs = weights.shapes.get(name)
+        if theirs is None:
+            raise DecError(
+                f'{weights.path}: the weights of another net: none for layer "{name}"'
+            )
+        if [_plain(s) for s in theirs] != [_plain(s) for s in ours]:
+            raise DecError(
+                f'{weights.path}: the weights of another net: layer "{name}" has '
+                f"{_words(theirs)} there, {_words(ours)} in the net"
+            )
+
+
 def net_shapes(net) -> dict[str, list[tuple[int, ...]]]:
     """Of the blobs of a pycaffe net's layers."""
     return {

@@ -5,7 +5,7 @@ A row is (HOG - 0.2) x 10, then (Cr and Cb of the colour map - 128) / 10, as
 spread over machines (docs/scale.md).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -71,26 +71,40 @@ class Frame(NamedTuple):
         columns, rows = (side // CELL - 2 for side in self.size)
         return rows * columns * CELL_NUMBERS + 2 * self.colours[0] * self.colours[1]
 
-    def rows(self, images: np.ndarray) -> np.ndarray:
+    smallest = SMALLEST
+
+    @property
+    def words(self) -> str:
+        """What the rows are, in words."""
+        return f"hog: {self.width:,} numbers a photo, HOG and colours"
+
+    def take(self, image: Image.Image, picture: np.ndarray) -> np.ndarray:
+        """What rows are made of: the image in the frame."""
+        return picture
+
+    def rows(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """n x height x width x 3 (uint8) as float32, n x self.width, by one thread."""
-        return extract(images, self.colours, threads=1)
+        return extract(np.asarray(images), self.colours, threads=1)
 
     def place(self, image: Image.Image) -> np.ndarray:
-        """An RGB image in the frame: height x width x 3, uint8.
+        """An RGB image in the frame: height x width x 3, uint8; see `place`."""
+        return place(image, self.size, self.fit)
 
-        By a Lanczos filter; an image of the frame's own size comes out as it is.
-        """
-        if self.fit == "crop":
-            image = ImageOps.fit(image, self.size, Image.Resampling.LANCZOS)
-        elif self.fit == "pad":
-            mean = np.asarray(image).reshape(-1, 3).mean(axis=0)
-            ground = tuple(int(value) for value in np.rint(mean))
-            image = ImageOps.pad(
-                image, self.size, Image.Resampling.LANCZOS, color=ground
-            )
-        else:
-            image = image.resize(self.size, Image.Resampling.LANCZOS)
-        return np.asarray(image)
+
+def place(image: Image.Image, size: tuple[int, int], fit: str) -> np.ndarray:
+    """An RGB image brought to (width, height) in a way of FITS: height x width x 3.
+
+    By a Lanczos filter; an image of that size comes out as it is.
+    """
+    if fit == "crop":
+        image = ImageOps.fit(image, size, Image.Resampling.LANCZOS)
+    elif fit == "pad":
+        mean = np.asarray(image).reshape(-1, 3).mean(axis=0)
+        ground = tuple(int(value) for value in np.rint(mean))
+        image = ImageOps.pad(image, size, Image.Resampling.LANCZOS, color=ground)
+    else:
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    return np.asarray(image)
 
 
 def split(n: int) -> int:

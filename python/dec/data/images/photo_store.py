@@ -16,7 +16,6 @@ import numpy as np
 
 from dec.base.errors import DecError
 from dec.base.files import MARKER, printable
-from dec.data.images.image_features import Frame
 
 _JOURNAL, _IMAGES, _ROWS = "journal.jsonl", "images.u8", "rows.f4"
 _KEPT = "What has been done is kept; make room, and the same command goes on."
@@ -25,15 +24,16 @@ _KEPT = "What has been done is kept; make room, and the same command goes on."
 class Store:
     """A folder of what was read, by one process at a time; use it in `with`.
 
-    make: a digest of what is read, and how: another's contents are thrown away.
+    make: a digest of what is read, and how: another's contents are thrown away. size:
+    (width, height) of the images. numbers: of a row.
     read: how many photos have been read, good or not. names: of the good ones. bad:
     (name, reason, detail) of the others.
     """
 
-    def __init__(self, folder: Path, make: str, frame: Frame):
+    def __init__(self, folder: Path, make: str, size: tuple[int, int], numbers: int):
         self._folder, self._make = folder, make
-        width, height = frame.size
-        self._shapes = {_IMAGES: (height, width, 3), _ROWS: (frame.width,)}
+        width, height = size
+        self._shapes = {_IMAGES: (height, width, 3), _ROWS: (numbers,)}
         self._types = {_IMAGES: np.dtype(np.uint8), _ROWS: np.dtype("<f4")}
         self.read = 0
         self.names: list[str] = []

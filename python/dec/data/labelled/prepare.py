@@ -103,9 +103,13 @@ class PhotoInput:
 
     def row(self, jpeg: bytes) -> np.ndarray:
         """A stored JPEG as the net's input, float32."""
-        pixels = decode(jpeg).transpose(2, 0, 1).astype(np.float32)
-        if pixels.shape[1:] != self.size[::-1]:
-            raise DecError(f"a photo of {pixels.shape[1:]}, not {self.size[::-1]}")
+        return self.of_pixels(decode(jpeg))
+
+    def of_pixels(self, pixels: np.ndarray) -> np.ndarray:
+        """Height x width x 3 bytes, blue first, as the net's input, float32."""
+        if pixels.shape[:2] != self.size[::-1]:
+            raise DecError(f"a photo of {pixels.shape[:2]}, not {self.size[::-1]}")
+        pixels = pixels.transpose(2, 0, 1).astype(np.float32)
         # Of an image as large as the photo, so before the crop.
         pixels -= self.mean
         _, height, width = self.shape

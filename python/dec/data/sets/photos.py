@@ -1,6 +1,6 @@
 """Any folder of photos."""
 
-from dec.base.arguments import add_seed, width_x_height
+from dec.base.arguments import add_features, add_seed, width_x_height
 from dec.data.registry import DataSet
 
 
@@ -29,6 +29,7 @@ def _options(sub):
         choices=("crop", "pad", "stretch"),
         help="what is done to photos of another shape (crop)",
     )
+    add_features(sub)
     sub.add_argument(
         "--labels",
         choices=("auto", "folders", "names", "none"),
@@ -41,11 +42,12 @@ def _options(sub):
 DATA_SETS = [
     DataSet(
         "photos",
-        "HOG and colours of a folder of photos",
+        "features of a folder of photos",
         "folder",
         _build,
         options=_options,
         nameable=True,
+        features=True,
         kind="photos",
         reader=_reader,
     )
