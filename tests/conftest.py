@@ -17,9 +17,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What an earlier command has fetched on this machine is nothing to the tests, and they
 # fetch nothing.
-BUILD_CACHE = Path(os.environ.get("DEC_CACHE") or Path.home() / ".cache/dec-caffe")
-os.environ["DEC_CACHE"] = tempfile.mkdtemp(prefix="dec-tests-")
-atexit.register(shutil.rmtree, os.environ["DEC_CACHE"], ignore_errors=True)
+if "DEC_TESTS_CACHE" not in os.environ:  # nor is this a process of xdist's
+    own = os.environ.get("DEC_CACHE") or str(Path.home() / ".cache/dec-caffe")
+    os.environ["DEC_TESTS_CACHE"] = own
+    os.environ["DEC_CACHE"] = tempfile.mkdtemp(prefix="dec-tests-")
+    atexit.register(shutil.rmtree, os.environ["DEC_CACHE"], ignore_errors=True)
+BUILD_CACHE = Path(os.environ["DEC_TESTS_CACHE"])
 os.environ["DEC_OFFLINE"] = "1"
 os.environ.pop("DEC_WEIGHTS", None)
 

@@ -161,11 +161,11 @@ def test_another_back_end_of_joblib(tmp_path, monkeypatch):
     good_photos(tmp_path / "photos", 80)
     straight = build(tmp_path / "a", tmp_path / "photos")
     threads = set()
-    read = photo_rows._Reading.__call__
+    reading = photo_rows._Reading.__call__
 
     def noted(self, names):
         threads.add(threading.current_thread())
-        return read(self, names)
+        return reading(self, names)
 
     monkeypatch.setattr(photo_rows._Reading, "__call__", noted)
     with joblib.parallel_config(backend="threading"):
