@@ -76,11 +76,17 @@ def write_text_atomic(path: str | Path, text: str | Iterable[str]) -> None:
     Raises DecError, with the old file untouched, when the disk is full or the
     folder is missing or may not be written to.
     """
+    parts = [text] if isinstance(text, str) else text
+    write_bytes_atomic(path, (part.encode() for part in parts))
+
+
+def write_bytes_atomic(path: str | Path, content: bytes | Iterable[bytes]) -> None:
+    """The same of bytes, or parts of them."""
     try:
         new = partial_path(path)
         try:
-            with open(new, "w", encoding="utf-8") as file:
-                file.writelines([text] if isinstance(text, str) else text)
+            with open(new, "wb") as file:
+                file.writelines([content] if isinstance(content, bytes) else content)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(new, os.path.realpath(path))
