@@ -15,9 +15,9 @@ FILE = "deploy.onnx"
 _PHOTO = """\
 data: float32, N x 3 x {height} x {width}. A photo as a viewer shows it, in colour, is \
 stretched to {size[0]} x {size[1]} pixels (width x height), whatever its shape, with \
-Lanczos; dec keeps it as a JPEG of quality 95 then, which changes numbers a little. Its \
-values are 0 to 255, its channels blue, green, red in this order. {mean} subtracted; \
-the middle {width} x {height} are cut out; what is left is multiplied by {scale:g}."""
+Lanczos; dec keeps it as a JPEG of quality 95 then, which changes numbers a little. \
+Values are 0 to 255, channels blue, green, red in this order. {mean} subtracted; the \
+middle {width} x {height} are cut out; what is left is multiplied by {scale:g}."""
 _ROWS = "data: float32, {shape}. {what}, multiplied by {scale:g}."
 _IMAGE = "A row is the pixels of an image of {} (height x width), 0 to 255, in order"
 _COLUMNS = "A row is the numbers of the columns that input's `matrix` names, in order"
