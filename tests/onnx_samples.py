@@ -15,7 +15,7 @@ def fill(net, seed: int = 3) -> None:
     rng = np.random.default_rng(seed)
     for name, layer in zip(net._layer_names, net.layers, strict=True):
         for i, blob in enumerate(net.params.get(name, ())):
-            values = rng.normal(size=blob.data.shape)
+            values = rng.standard_normal(blob.data.shape, np.float32)
             if layer.type in ("BatchNorm", "MultiTLoss") and i:
                 values = rng.uniform(0.5, 2, blob.data.shape)
             elif layer.type in ("Convolution", "InnerProduct") and not i:

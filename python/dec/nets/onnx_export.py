@@ -56,8 +56,9 @@ def write_onnx(
     for name, value in metadata.items():
         text = value if isinstance(value, str) else json.dumps(value)
         model.metadata_props.add(key=name, value=text)
-    checker.check_model(model, full_check=True)
-    write_bytes_atomic(out, model.SerializeToString())
+    content = model.SerializeToString()
+    checker.check_model(content, full_check=True)
+    write_bytes_atomic(out, content)
 
 
 def _refuse_to_replace(out: Path) -> None:

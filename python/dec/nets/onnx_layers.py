@@ -84,10 +84,6 @@ class Graph:
         self._taken.add(name)
         return name
 
-    def as_rows(self, value: str, shape: Sequence[int]) -> str:
-        """A value as a matrix with a row for each of the batch."""
-        return value if len(shape) == 2 else self.add("Flatten", [value], axis=1)
-
 
 def value_info(name: str, shape: Sequence[int], integers: bool = False):
     """The type of an input or output: its shape, with any number of rows."""
@@ -141,7 +137,9 @@ def _convolution(graph: Graph, layer: Layer) -> None:
 def _inner_product(graph: Graph, layer: Layer) -> None:
     param = layer.settings.inner_product_param
     _axis_one(param.axis, layer)
-    rows = graph.as_rows(layer.inputs[0], layer.in_shapes[0])
+    (rows,) = layer.inputs
+    if len(layer.in_shapes[0]) != 2:
+        rows = graph.add("Flatten", [rows], axis=1)
     graph.add(
         "Gemm",
         [rows, *_weights_and_bias(graph, layer)],
@@ -303,18 +301,15 @@ def _multi_t_loss(graph: Graph, layer: Layer) -> None:
     """
     if len(layer.inputs) != 1:
         raise UnwritableError("targets are for training")
-    alpha, shape = layer.settings.multi_t_loss_param.alpha, layer.in_shapes[0]
-    wide = int(np.prod(shape[1:]))
+    alpha = layer.settings.multi_t_loss_param.alpha
+    wide = int(np.prod(layer.in_shapes[0][1:]))
     centres, inverse = (x.reshape(wide, -1) for x in layer.blobs[:2])
-    points = graph.as_rows(layer.inputs[0], shape)
-    points = graph.add("Unsqueeze", [points, graph.constant("axis", [2])])
+    points = [*layer.inputs, graph.constant("shape", [0, wide, 1])]
+    points = graph.add("Reshape", points)
     apart = graph.add("Sub", [points, graph.constant("centres", centres)])
-    squares = graph.add("Mul", [apart, apart])
     if (inverse != 1).any():
-        squares = graph.add("Mul", [squares, graph.constant("variances", inverse)])
-    distance = graph.add(
-        "ReduceSum", [squares, graph.constant("summed", [1])], keepdims=0
-    )
+        apart = graph.add("Mul", [apart, graph.constant("stretch", np.sqrt(inverse))])
+    distance = graph.add("ReduceSumSquare", [apart], axes=[1], keepdims=0)
     distance = graph.add("Div", [distance, graph.constant("alpha", alpha)])
     kernel = graph.add("Add", [distance, graph.constant("one", 1.0)])
     power = graph.constant("power", -(alpha + 1) / 2)
