@@ -189,7 +189,7 @@ CLUSTERS = (
         top: "proba" multi_t_loss_param { num_center: 4 alpha: 2.5 } }"""
 )
 # In the spelling of 2014, as DEC's authors wrote theirs.
-OLD = """name: "old" input: "data" input_dim: 4 input_dim: 3 input_dim: 9 input_dim: 8
+OLD = """name: "old" input: "data" input_dim: 30 input_dim: 3 input_dim: 9 input_dim: 8
 layers { name: "conv" type: CONVOLUTION bottom: "data" top: "conv"
   convolution_param { num_output: 4 kernel_size: 3 stride: 2 } }
 layers { name: "relu" type: RELU bottom: "conv" top: "conv" }
