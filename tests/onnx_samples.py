@@ -21,6 +21,9 @@ def fill(net, seed: int = 3) -> None:
             elif layer.type in ("Convolution", "InnerProduct") and not i:
                 ways = layer.type == "InnerProduct" and blob.data.shape[0]
                 values *= np.sqrt(2 / max(blob.data[0].size, ways or 1))
+            else:
+                # Biases and centres that leave it to the data which cluster is next.
+                values *= 0.3
             blob.data[...] = values
 
 
