@@ -26,6 +26,7 @@ _EXAMPLES = """examples:
   dec assign runs/mnist digit.png     the cluster of something new
   dec report runs/mnist               a page to look at, runs/mnist/report.html
   dec export runs/mnist               the images in folders, one a cluster
+  dec export runs/mnist --onnx        the net as ONNX, runs/mnist/deploy.onnx
   dec photos --help                   fetch, check and resize photos
   dec finetune caffenet-small --from photos/   a classifier of labelled photos
 

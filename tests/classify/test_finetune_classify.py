@@ -1,5 +1,6 @@
 """dec classify: the numbers of Caffe's own ways and OpenCV's; archives; bad input."""
 
+import base64
 import csv
 import json
 import os
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnxruntime
 import plyvel
 import pytest
 from caffe.proto import caffe_pb2
@@ -148,8 +150,30 @@ def by_opencv(folder: Path, pixels: np.ndarray) -> np.ndarray:
     return net.forward()
 
 
+def by_onnx(folder: Path, pixels: np.ndarray) -> np.ndarray:
+    """By onnxruntime, on nothing but the ONNX file and what it says of itself."""
+    done = run(folder, "export", "runs/tiny", "--onnx", folder / "net.onnx")
+    assert done.returncode == 0, done.stderr
+    net = onnxruntime.InferenceSession(folder / "net.onnx")
+    told = net.get_modelmeta().custom_metadata_map
+    facts = json.loads(told["input"])
+    assert json.loads(told["classes"]) == sorted(CLASSES)
+    assert facts["channels"] == "BGR" and facts["size"] == [36, 36]
+    assert "stretched to 36 x 36" in told["preparation"]
+    if facts["mean_bgr"] is None:
+        mean = json.loads(told["mean_image"])
+        content = base64.b64decode(mean["base64"])
+        mean = np.frombuffer(content, "<f4").reshape(mean["shape"])
+    else:
+        mean = np.array(facts["mean_bgr"], np.float32).reshape(3, 1, 1)
+    edge = (36 - facts["crop"]) // 2
+    crops = pixels[:, edge:-edge, edge:-edge].transpose(0, 3, 1, 2).astype(np.float32)
+    data = (crops - mean) * np.float32(facts["scale"])
+    return net.run(["prob"], {"data": data})[0]
+
+
 def test_all_ways_to_the_same_numbers(each):
-    """dec, Caffe's tool, pycaffe's Classifier, OpenCV: photo by photo, class by class.
+    """dec, Caffe's tool, pycaffe's Classifier, OpenCV, ONNX: photo by photo.
 
     The classic bug is a mean, a scale, a crop or an order of colours that differs
     from what the net was trained with.
@@ -162,6 +186,7 @@ def test_all_ways_to_the_same_numbers(each):
     np.testing.assert_allclose(by_caffes_tool(each, names), found, atol=3e-6)
     np.testing.assert_allclose(by_pycaffe(each, pixels), found, atol=2e-5)
     np.testing.assert_allclose(by_opencv(each, pixels), found, atol=2e-5)
+    np.testing.assert_allclose(by_onnx(each, pixels), found, atol=1e-5)
     # And the test would notice: red first, or no mean.
     assert np.abs(by_opencv(each, pixels[..., ::-1]) - found).max() > 1e-3
     assert np.abs(by_opencv(each, pixels + np.uint8(20)) - found).max() > 1e-3

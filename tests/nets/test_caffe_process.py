@@ -1,5 +1,6 @@
 """Work in a child process: what reaches the parent when it fails."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -18,6 +19,28 @@ def test_result_of_work_that_succeeds(tmp_path):
     mark = tmp_path / "mark"
     caffe_process.run(lambda: mark.write_text("done") and None, tmp_path / "log.txt")
     assert mark.read_text() == "done"
+
+
+def test_the_parents_garbage_is_left_alone(tmp_path):
+    """What ends in it may wait for threads that a child does not have."""
+    mark = tmp_path / "mark"
+
+    class Garbage:
+        def __init__(self):
+            self.itself = self
+
+        def __del__(self):
+            mark.write_text(f"{os.getpid()}")
+
+    gc.disable()
+    try:
+        Garbage()
+        caffe_process.run(lambda: gc.collect() and None, tmp_path / "log.txt")
+        assert not mark.exists()
+        gc.collect()
+        assert mark.read_text() == f"{os.getpid()}"
+    finally:
+        gc.enable()
 
 
 def test_its_own_error_passes(tmp_path):

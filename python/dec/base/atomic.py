@@ -77,16 +77,16 @@ def write_text_atomic(path: str | Path, text: str | Iterable[str]) -> None:
     folder is missing or may not be written to.
     """
     parts = [text] if isinstance(text, str) else text
-    write_atomic(path, (part.encode() for part in parts))
+    write_bytes_atomic(path, (part.encode() for part in parts))
 
 
-def write_atomic(path: str | Path, parts: Iterable[bytes]) -> None:
-    """The same for bytes."""
+def write_bytes_atomic(path: str | Path, content: bytes | Iterable[bytes]) -> None:
+    """The same of bytes, or parts of them."""
     try:
         new = partial_path(path)
         try:
             with open(new, "wb") as file:
-                file.writelines(parts)
+                file.writelines([content] if isinstance(content, bytes) else content)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(new, os.path.realpath(path))

@@ -3,11 +3,9 @@
 import json
 from pathlib import Path
 
-import numpy as np
-
 from dec.base.atomic import write_text_atomic
 from dec.base.errors import DecError
-from dec.data.labelled.prepare import PhotoInput, read_mean
+from dec.data.labelled.prepare import PhotoInput
 from dec.nets import prototxt
 from dec.nets.forward import Deployed
 
@@ -55,13 +53,7 @@ def read_input(folder: Path) -> tuple[list[str], PhotoInput]:
             raise DecError(
                 f"{folder}: is no run of dec finetune; `dec assign` is for runs of DEC"
             )
-        if facts["mean_bgr"] is None:
-            mean = read_mean(folder / "mean.binaryproto")
-        else:
-            mean = np.array(facts["mean_bgr"], np.float32).reshape(-1, 1, 1)
-        preparation = PhotoInput(
-            tuple(facts["size"]), facts["crop"], mean, facts["scale"]
-        ).checked("input.json")
+        preparation = PhotoInput.of_facts(facts, folder)
         classes = facts["classes"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DecError(f"{folder / 'input.json'}: cannot be read: {error}") from None

@@ -1,6 +1,5 @@
 """Clusters for new rows, by the deploy net of a finished run."""
 
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from dec.base.errors import DecError
 from dec.base.tables import table_line
 from dec.data.inputs import read_rows
 from dec.data.registry import Reader, reader
+from dec.engine.runs import preparation
 from dec.nets import caffe_process
 from dec.nets.forward import Deployed
 
@@ -21,15 +21,6 @@ def deployed(folder: Path, shape: tuple[int, ...]) -> Deployed:
     """The deploy net of a run. shape: of a row, (channels, height, width)."""
     deploy, weights = folder / "deploy.prototxt", folder / "final.caffemodel"
     return Deployed(deploy, weights, batch=_BATCH, shape=shape)
-
-
-def preparation(folder: Path) -> dict:
-    """How a finished run's rows were made (input.json); DecError if there is none."""
-    needed = ("deploy.prototxt", "final.caffemodel", "input.json")
-    missing = [name for name in needed if not (folder / name).exists()]
-    if missing:
-        raise DecError(f"{folder}: there is no finished run here (no {missing[0]})")
-    return json.loads((folder / "input.json").read_text())
 
 
 def assign(folder: Path, files: list[Path]) -> None:

@@ -140,13 +140,22 @@ def _add_results(add) -> None:
         metavar="FILE",
         help="images, idx, npy, csv, texts, folders of them, or a LevelDB",
     )
-    folders = add("export", _export, "put each image into a folder of its cluster")
+    folders = add("export", _export, "images in folders of their clusters, or ONNX")
     folders.add_argument("folder", type=Path, help=a_run)
     folders.add_argument(
         "--out", type=Path, metavar="DIR", help="where to (classes/ in the run folder)"
     )
     folders.add_argument(
         "--copy", action="store_true", help="copy the image files, instead of linking"
+    )
+    folders.add_argument(
+        "--onnx",
+        type=Path,
+        nargs="?",
+        const=True,
+        metavar="FILE",
+        help="instead of images, write the run's trained net, of DEC or of dec "
+        "finetune, as ONNX (deploy.onnx in the run folder); without --out and --copy",
     )
     rows = add("table", _table, "compare finished runs, as a Markdown table")
     rows.add_argument("folders", type=Path, nargs="+", metavar="RUN")
@@ -264,9 +273,19 @@ def _assign(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from dec.clustering.export import export
+    if options.onnx is None:
+        from dec.clustering.export import export
 
-    export(options.folder, options.out, options.copy)
+        export(options.folder, options.out, options.copy)
+        return
+    if options.copy or options.out:
+        raise DecError(
+            "--onnx writes a net, --copy and --out are about images: call dec export "
+            "once for each"
+        )
+    from dec.engine.export_onnx import export_onnx
+
+    export_onnx(options.folder, None if options.onnx is True else options.onnx)
 
 
 def _experiment(options: argparse.Namespace):

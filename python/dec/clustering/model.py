@@ -15,10 +15,10 @@ from caffe.proto import caffe_pb2
 from dec.base import atomic
 from dec.base.errors import DecError
 from dec.clustering import apart, arrays, pipeline
-from dec.clustering.assign import deployed, preparation
+from dec.clustering.assign import deployed
 from dec.clustering.report.results import Results
 from dec.data.inputs import Preparation
-from dec.engine.runs import Run, read_metrics
+from dec.engine.runs import Run, preparation, read_metrics
 from dec.nets import caffe_process
 
 _PARAMETERS = "estimator.json"  # of the estimator that made a run

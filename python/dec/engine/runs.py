@@ -7,7 +7,7 @@ from dec.base.atomic import write_text_atomic
 from dec.base.digest import digest
 from dec.base.errors import DecError
 
-__all__ = ["Run", "digest", "read_metrics"]
+__all__ = ["Run", "digest", "preparation", "read_metrics"]
 
 
 class Run:
@@ -71,5 +71,18 @@ def read_metrics(folder: Path) -> dict:
         return json.loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise DecError(f"{folder}: there is no finished run here") from None
+    except (OSError, ValueError) as error:
+        raise DecError(f"{file}: cannot be read: {error}") from None
+
+
+def preparation(folder: Path) -> dict:
+    """How a finished run's rows were made (input.json); DecError if there is none."""
+    needed = ("deploy.prototxt", "final.caffemodel", "input.json")
+    missing = [name for name in needed if not (folder / name).exists()]
+    if missing:
+        raise DecError(f"{folder}: there is no finished run here (no {missing[0]})")
+    file = folder / "input.json"
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DecError(f"{file}: cannot be read: {error}") from None

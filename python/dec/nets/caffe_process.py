@@ -6,6 +6,7 @@ other: the parent finds Caffe's words in the log and tells the user.
 
 import contextlib
 import ctypes
+import gc
 import os
 import queue
 import re
@@ -101,6 +102,9 @@ def _fork(child: Callable[[], int]) -> tuple[int, Callable[[], None]]:
 def _child(work: Callable[[], None], errors: int, writer: int) -> int:
     # Nobody would stop the child of a parent that was killed.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # Nor clear away what the parent has left lying: where that waits for threads of
+    # the parent's, as an onnxruntime session does in the end, it would for ever.
+    gc.freeze()
     progress.keep_stream()
     os.dup2(errors, 2)
     try:

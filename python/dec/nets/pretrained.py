@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dec.base import places
-from dec.base.atomic import write_atomic
+from dec.base.atomic import write_bytes_atomic
 from dec.base.digest import sha256_of
 from dec.base.download import fetch
 from dec.base.errors import DecError
@@ -85,5 +85,5 @@ class Published:
             except OSError as error:
                 words = f"{decoded.parent}: cannot be made: {error.strerror}"
                 raise DecError(f"{words}. Set DEC_CACHE to a folder.") from error
-            write_atomic(decoded, [model.SerializeToString()])
+            write_bytes_atomic(decoded, model.SerializeToString())
         return decoded

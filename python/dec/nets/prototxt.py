@@ -37,14 +37,19 @@ def data_layers(
 
     Without stages it is DEC's phase 2 that is meant, if there is one.
     """
-    state = caffe_pb2.Phase.Value(phase), stages
     return [
         layer
         for layer in (*net.layer, *net.layers)
-        if layer.type in _DATA
-        and (not layer.include or any(_meets(rule, *state) for rule in layer.include))
-        and not any(_meets(rule, *state) for rule in layer.exclude)
+        if layer.type in _DATA and is_in(layer, phase, stages)
     ]
+
+
+def is_in(layer: Message, phase: str, stages: Collection[str]) -> bool:
+    """Whether a layer, in either spelling, is in the net of a phase and stages."""
+    state = caffe_pb2.Phase.Value(phase), stages
+    return (
+        not layer.include or any(_meets(rule, *state) for rule in layer.include)
+    ) and not any(_meets(rule, *state) for rule in layer.exclude)
 
 
 def fit(net: caffe_pb2.NetParameter, width: int, clusters: int | None) -> list[str]:

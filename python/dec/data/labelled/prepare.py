@@ -81,6 +81,19 @@ class PhotoInput:
             mean = np.array(param.mean_value or [0], np.float32).reshape(-1, 1, 1)
         return cls(size, param.crop_size, mean, param.scale).checked(layer.name)
 
+    @classmethod
+    def of_facts(cls, facts: dict, folder: Path) -> "PhotoInput":
+        """From a run's input.json; a mean image lies beside it in the folder.
+
+        Raises ValueError, KeyError or TypeError for facts of something else.
+        """
+        if facts["mean_bgr"] is None:
+            mean = read_mean(folder / "mean.binaryproto")
+        else:
+            mean = np.array(facts["mean_bgr"], np.float32).reshape(-1, 1, 1)
+        made = cls(tuple(facts["size"]), facts["crop"], mean, facts["scale"])
+        return made.checked("input.json")
+
     def checked(self, layer: str) -> "PhotoInput":
         width, height = self.size
         if self.crop > min(self.size):
@@ -112,11 +125,14 @@ class PhotoInput:
         pixels = pixels.transpose(2, 0, 1).astype(np.float32)
         # Of an image as large as the photo, so before the crop.
         pixels -= self.mean
+        return self.middle(pixels) * np.float32(self.scale)
+
+    def middle(self, pixels: np.ndarray) -> np.ndarray:
+        """Of a whole photo's pixels, 3 x height x width, those that the net sees."""
         _, height, width = self.shape
         top = (self.size[1] - height) // 2
         left = (self.size[0] - width) // 2
-        cut = pixels[:, top : top + height, left : left + width]
-        return cut * np.float32(self.scale)
+        return pixels[:, top : top + height, left : left + width]
 
     def photo(self, path: str | Path) -> np.ndarray:
         """A photo as the net's input, float32; raises BadPhoto."""
