@@ -56,6 +56,17 @@ def table(runs: dict[str, dict]) -> str:
     return "\n".join([*markdown(_RUNS, rows), "", *markdown(_MEDIANS, medians)])
 
 
+def unlabelled(runs: dict[str, dict]) -> str:
+    """One row a run, where there are no labels to score by, as Markdown."""
+    rows = [
+        (name, _method(run), run["seed"], run["n"], run["k"], min(sizes), max(sizes))
+        for name, run in runs.items()
+        for sizes in [run["cluster_sizes"]]
+    ]
+    head = ("run", "method", "seed", "rows", "clusters", "smallest", "largest")
+    return "\n".join(markdown(head, rows))
+
+
 def _method(run: dict) -> str:
     """The method and, for DEC from the paper's k-means, that it is."""
     return run.get("method", "DEC") + (" from plain k-means" if _plain(run) else "")
@@ -67,7 +78,8 @@ def _plain(run: dict) -> bool:
 
 def _row(run: dict) -> tuple[str, ...]:
     seconds = dict(run["seconds"])
-    phase2 = seconds.pop("dec", None) or seconds.pop("kmeans", 0)
+    own = ("dec", "kmeans", "ldmgi", "sec", "neighbours")
+    phase2 = sum(seconds.pop(name, 0) for name in own)
     seconds.pop("data", None)
     phase1 = f"{sum(seconds.values()):.0f} s" if seconds else ""
     rounds = f"{run['rounds']}" if "rounds" in run else ""
