@@ -15,8 +15,8 @@ from dec.base.progress import bar
 
 DENSE = 1000  # up to as many rows, all of the matrix is factored: exact, and quick
 _GUARD = 5  # vectors more than asked for: the ones asked for converge sooner
-_ROUND = 20  # iterations between two looks at the residuals
-_ROUNDS = 40  # at most
+_ROUND = 10  # iterations between two looks at the residuals
+_ROUNDS = 80  # at most
 # The largest residual: so much of the gap to the next eigenvalue, on which it depends
 # how far the vectors are off, but between those shares of the largest one asked for.
 _OF_GAP, _FINEST, _COARSEST = 1e-4, 1e-7, 1e-5

@@ -36,7 +36,6 @@ def fit(
     k: int,
     seed: int,
     lam: float = LAMBDA,
-    clique: int = CLIQUE,
     starts: int = STARTS,
     neighbours: Neighbours | None = None,
 ) -> Fitted:
@@ -48,7 +47,7 @@ def fit(
     are taken whose means are close, by k-means. neighbours: those of `neighbours_of`,
     if they are known. Warns of such parts. Raises DecError as that does.
     """
-    neighbours = neighbours or neighbours_of(rows, k, clique)
+    neighbours = neighbours or neighbours_of(rows, k)
     matrix = laplacian(rows, neighbours.indices, lam)
     count, part = parts(matrix)
     if count > 1:

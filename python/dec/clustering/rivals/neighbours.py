@@ -23,9 +23,12 @@ class Neighbours(NamedTuple):
 def nearest(rows, k: int) -> Neighbours:
     """The k nearest neighbours of every row (n x d, array or sparse; n > k), exactly.
 
-    Euclidean distances. Rows that are equal are neighbours of each other.
+    Euclidean distances; sparse rows as CSR. Rows that are equal are neighbours of each other.
     """
     n = rows.shape[0]
+    if sparse.issparse(rows):  # scikit-learn searches none with indices of 64 bits
+        short = (part.astype(np.int32) for part in (rows.indices, rows.indptr))
+        rows = sparse.csr_array((rows.data, *short), rows.shape)
     search = NearestNeighbors(n_neighbors=k, n_jobs=-1).fit(rows)
     indices = np.empty((n, k), np.int32)
     distances = np.empty((n, k))

@@ -46,8 +46,8 @@ def fit(
     seed: int,
     mu: float = MU,
     gamma: float = GAMMA,
-    neighbours: Neighbours | None = None,
     starts: int = STARTS,
+    neighbours: Neighbours | None = None,
 ) -> Fitted:
     """Clusters rows (n x d, array or sparse).
 
