@@ -20,7 +20,12 @@ _NAMES = {
 
 
 def summary(metrics: dict, folder: Path) -> str:
-    """The readable end of a run: table, times, files and, last, the scores."""
+    """The readable end of a run: table, times, files and, last, the scores.
+
+    Of another method's than DEC: one table.
+    """
+    if "rounds" not in metrics:
+        return (table if "acc" in metrics else unlabelled)({folder.name: metrics})
     parts = [_table(metrics)] if "table" in metrics else []
     parts += [_times(metrics), _files(folder), _scores(metrics)]
     return "\n\n".join(parts)

@@ -23,7 +23,7 @@ class Neighbours(NamedTuple):
 def nearest(rows, k: int) -> Neighbours:
     """The k nearest neighbours of every row (n x d, array or sparse; n > k), exactly.
 
-    Euclidean distances; sparse rows as CSR. Rows that are equal are neighbours of each other.
+    Euclidean distances; sparse rows as CSR. Equal rows are neighbours of each other.
     """
     n = rows.shape[0]
     if sparse.issparse(rows):  # scikit-learn searches none with indices of 64 bits
