@@ -15,7 +15,7 @@ def test_help_has_examples():
 
 
 COMMANDS = ("data", "pretrain", "cluster", "run", "assign", "summary", "table")
-COMMANDS += ("report", "export", "kmeans", "photos", "new", "seeds")
+COMMANDS += ("report", "export", "kmeans", "ldmgi", "sec", "photos", "new", "seeds")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

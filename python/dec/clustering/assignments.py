@@ -12,14 +12,16 @@ from dec.base.tables import read_table, write_table
 def write(
     path: Path,
     assigned: np.ndarray,
-    confidence: np.ndarray,
+    confidence: np.ndarray | None,
     labels: np.ndarray | None,
     names: Sequence[str] | None,
 ) -> None:
-    """Writes row, cluster and probability, and label and name where there are any."""
+    """Writes row, cluster, and probability, label and name where there are any."""
     columns: list[Iterable] = [range(len(assigned)), assigned]
-    columns.append(f"{p:.6f}" for p in confidence)
-    head = ["row", "cluster", "probability"]
+    head = ["row", "cluster"]
+    if confidence is not None:
+        head.append("probability")
+        columns.append(f"{p:.6f}" for p in confidence)
     if labels is not None:
         head.append("label")
         columns.append(labels)
@@ -30,7 +32,7 @@ def write(
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    """Its columns of numbers by name: row, cluster, probability and, maybe, label.
+    """Its columns of numbers by name: row, cluster and, maybe, probability and label.
 
     Raises ValueError or DecError for a damaged table, DecError when it cannot be read.
     """

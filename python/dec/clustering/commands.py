@@ -1,4 +1,4 @@
-"""DEC's commands: run, cluster, pretrain, seeds, kmeans, new, assign, export, …"""
+"""DEC's commands: run, cluster, pretrain, seeds, new, assign, export, …"""
 
 import argparse
 import math
@@ -7,6 +7,7 @@ from pathlib import Path
 from dec.base import places
 from dec.base.arguments import add_features, add_seeds, natural, positive
 from dec.base.errors import DecError
+from dec.clustering.rivals.commands import add_rivals
 
 
 def register(commands) -> None:
@@ -18,6 +19,7 @@ def register(commands) -> None:
         return sub
 
     _add_training(add)
+    add_rivals(add)
     _add_new(add)
     _add_results(add)
 
@@ -27,8 +29,7 @@ def _add_training(add) -> None:
     clustering = add("cluster", _cluster, "phases 1 and 2, on LevelDBs that are there")
     whole = add("run", _run, "everything: data, phase 1, phase 2, results")
     seeds = add("seeds", _seeds, "runs with several seeds, and what to compare with")
-    rows = add("kmeans", _kmeans, "k-means on the rows themselves, to compare with")
-    for sub in (pretraining, clustering, whole, seeds, rows):
+    for sub in (pretraining, clustering, whole, seeds):
         sub.add_argument("experiment", help="a folder of prototxt/dec, or a data set")
     pretraining.add_argument(
         "schedule",
@@ -73,11 +74,6 @@ def _add_training(add) -> None:
             metavar="FILE",
             help="phase 2's solver, instead of dec_solver.prototxt",
         )
-    rows.add_argument(
-        "--run", type=Path, metavar="DIR", help="run folder (runs/EXPERIMENT-kmeans)"
-    )
-    rows.add_argument("--seed", type=natural, default=1)
-    rows.add_argument("--clusters", type=positive, metavar="K")
 
 
 def _add_phase2(sub: argparse.ArgumentParser) -> None:
@@ -229,17 +225,6 @@ def _seeds(options: argparse.Namespace) -> None:
 
     experiment = _experiment(options)
     print(run_seeds(experiment, options.seeds, options.pretrain, _settings(options)))
-
-
-def _kmeans(options: argparse.Namespace) -> None:
-    from dec.clustering.baseline import kmeans_on_rows
-    from dec.clustering.summary import table
-    from dec.engine.runs import Run
-
-    experiment = _experiment(options)
-    run = Run(options.run or places.runs() / f"{experiment.name}-kmeans")
-    metrics = kmeans_on_rows(experiment, run, options.seed, options.clusters)
-    print(table({run.path.name: metrics}))
 
 
 def _run_folder(options: argparse.Namespace, experiment, start):

@@ -131,7 +131,7 @@ def run_phase1(
         return pretraining.weights, {}
     _, solver = phase1.stages(experiment, pretraining.schedule)[0]
     net = experiment.read_net(experiment.read_solver(solver).net)
-    data = _data_digest(experiment, net)
+    data = data_digest(experiment, net)
     return phase1.pretrain(experiment, run, pretraining.schedule, device, seed, data)
 
 
@@ -164,7 +164,7 @@ def run_phase2(
     seed = max(stage.solver.random_seed, 0) if seed is None else seed
     deploy = read_net(experiment.folder / "deploy.prototxt")
     fit(deploy, row_width(stage.net, stage.source), clusters)
-    data = _data_digest(experiment, stage.net)
+    data = data_digest(experiment, stage.net)
     rounds = stage.digest(autoencoder, data, str(seed), settings.start)
     ends = json.dumps([settings.tol, settings.max_rounds])
     key = digest(rounds, ends, str(deploy))
@@ -213,7 +213,7 @@ def _check_clusters(experiment: Experiment, settings: Settings) -> None:
     solver = experiment.read_solver(_phase2_solver(experiment, settings.solver))
     net = experiment.read_net(solver.net)
     clusters = settings.clusters or clusters_of(net, solver.net)
-    _data_digest(experiment, net)
+    data_digest(experiment, net)
     database = data_layers(net, "TEST")[0].data_param.source
     with leveldb.open_reader(database) as reader:
         if reader.rows < clusters:
@@ -307,7 +307,7 @@ def _rows_and_labels(database: Path) -> tuple[int, np.ndarray | None]:
     return len(labels), labels if (labels >= 0).all() else None
 
 
-def _data_digest(experiment: Experiment, net: caffe_pb2.NetParameter) -> str:
+def data_digest(experiment: Experiment, net: caffe_pb2.NetParameter) -> str:
     """Of what the LevelDBs of a net hold, as far as it can be told quickly."""
     sources = {
         layer.data_param.source

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from dec.base import places
 from dec.clustering import pipeline
-from dec.clustering.baseline import kmeans_on_rows
 from dec.clustering.pipeline import Pretraining, Settings
+from dec.clustering.rivals import compare
 from dec.clustering.summary import table
 from dec.engine.experiment import Experiment
 from dec.engine.runs import Run
@@ -43,9 +43,8 @@ def run_seeds(
         cluster("plain-", replace(own, start="plain"), weights)
         frozen = Path("frozen_solver.prototxt")
         cluster("frozen-", replace(own, solver=frozen), weights)
-    run = Run(places.runs() / f"{experiment.name}-kmeans")
-    metrics = kmeans_on_rows(experiment, run, seeds[0], settings.clusters)
-    return table({run.path.name: metrics, **found})
+    plain = compare.Settings("kmeans", seeds[0], settings.clusters)
+    return table(compare.compare(experiment, plain) | found)
 
 
 def _time(path: Path) -> float:

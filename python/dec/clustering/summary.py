@@ -20,7 +20,12 @@ _NAMES = {
 
 
 def summary(metrics: dict, folder: Path) -> str:
-    """The readable end of a run: table, times, files and, last, the scores."""
+    """The readable end of a run: table, times, files and, last, the scores.
+
+    Of another method's than DEC: one table.
+    """
+    if "rounds" not in metrics:
+        return (table if "acc" in metrics else unlabelled)({folder.name: metrics})
     parts = [_table(metrics)] if "table" in metrics else []
     parts += [_times(metrics), _files(folder), _scores(metrics)]
     return "\n\n".join(parts)
@@ -56,6 +61,17 @@ def table(runs: dict[str, dict]) -> str:
     return "\n".join([*markdown(_RUNS, rows), "", *markdown(_MEDIANS, medians)])
 
 
+def unlabelled(runs: dict[str, dict]) -> str:
+    """One row a run, where there are no labels to score by, as Markdown."""
+    rows = [
+        (name, _method(run), run["seed"], run["n"], run["k"], min(sizes), max(sizes))
+        for name, run in runs.items()
+        for sizes in [run["cluster_sizes"]]
+    ]
+    head = ("run", "method", "seed", "rows", "clusters", "smallest", "largest")
+    return "\n".join(markdown(head, rows))
+
+
 def _method(run: dict) -> str:
     """The method and, for DEC from the paper's k-means, that it is."""
     return run.get("method", "DEC") + (" from plain k-means" if _plain(run) else "")
@@ -67,7 +83,8 @@ def _plain(run: dict) -> bool:
 
 def _row(run: dict) -> tuple[str, ...]:
     seconds = dict(run["seconds"])
-    phase2 = seconds.pop("dec", None) or seconds.pop("kmeans", 0)
+    own = ("dec", "kmeans", "ldmgi", "sec", "neighbours")
+    phase2 = sum(seconds.pop(name, 0) for name in own)
     seconds.pop("data", None)
     phase1 = f"{sum(seconds.values()):.0f} s" if seconds else ""
     rounds = f"{run['rounds']}" if "rounds" in run else ""

@@ -43,6 +43,11 @@ class Results:
         table = folder / "assignments.csv"
         try:
             metrics = json.loads(path.read_text(encoding="utf-8"))
+            if "rounds" not in metrics and "method" in metrics:
+                raise DecError(
+                    f"{folder}: a run of {metrics['method']}, which has no net: only "
+                    "runs of DEC can be shown so; assignments.csv has its clusters"
+                )
             table.stat()  # without it, the run is not finished
             rows = assignments.read(table)
             n, k = metrics["n"], metrics["k"]

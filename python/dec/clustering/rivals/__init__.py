@@ -1,0 +1,1 @@
+"""The paper's rivals, LDMGI and SEC, sparse: memory grows with the rows alone."""
