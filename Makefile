@@ -76,8 +76,9 @@ stl-leveldb: caffe  ## STL-10's LevelDBs: downloaded (2.6 GB), or STL=folder
 dec-stl: stl-leveldb  ## cluster STL-10's 13,000 labelled images
 	$(RUN) stl $(OPTIONS)
 
-dec-photos: caffe  ## any folder of photos: PHOTOS=folder K=clusters
-	$(RUN) photos --from $(call need,PHOTOS) --clusters $(call need,K) $(OPTIONS)
+dec-photos: caffe  ## any folder of photos: PHOTOS=folder K=clusters (FEATURES=net)
+	$(RUN) photos --from $(call need,PHOTOS) --clusters $(call need,K) \
+	  $(if $(FEATURES),--features $(FEATURES)) $(OPTIONS)
 
 dec-archive: caffe  ## a list of photos, from fetching on: LIST=photos.txt URL=base K=clusters
 	$(DEC) photos fetch $(call need,LIST) --base-url $(call need,URL) --out $(ARCHIVE)
@@ -85,7 +86,8 @@ dec-archive: caffe  ## a list of photos, from fetching on: LIST=photos.txt URL=b
 	$(DEC) photos stats $(ARCHIVE)
 	$(DEC) photos resize $(ARCHIVE) $(ARCHIVE)-small --size 200x120 \
 	  $(if $(KEEP),--keep $(KEEP))
-	$(DEC) data photos $(ARCHIVE)-small --fit stretch
+	$(DEC) data photos $(ARCHIVE)-small --fit stretch \
+	  $(if $(FEATURES),--features $(FEATURES))
 	$(RUN) photos --clusters $(call need,K) $(OPTIONS)
 
 caffenet-small: caffe  ## a small CaffeNet of photos in class folders: PHOTOS=folder
@@ -130,6 +132,9 @@ bench: mnist-leveldb .venv-bench/.ready  ## our speed beside stock Caffe and PyT
 
 bench-features: .venv/.ready  ## the speed of HOG and colours, as ratios
 	.venv/bin/python benchmarks/feature_pass.py
+
+bench-photos: caffe  ## clusters of photos by HOG and by nets: PHOTOS=folder of classes
+	.venv/bin/python benchmarks/photo_features.py $(call need,PHOTOS) $(BENCH_ARGS)
 
 bench-dec: mnist-leveldb .venv-bench/.ready  ## DEC whole, beside ClustPy's and PyTorch (hours)
 	.venv/bin/python benchmarks/compare/run.py

@@ -370,3 +370,20 @@ def test_squeezenet_on_real_photos(tmp_path, monkeypatch):
         ]
         best = classes.rows(taken).argmax(axis=1)
         assert np.mean([b in known for b in best]) > 0.3
+
+
+def test_features_for_python(here):
+    from dec import photo_features
+    from dec.photos.load import BadPhoto
+
+    good_photos(here / "photos", 5)
+    paths = build(here / "data", here / "photos", jobs=1)
+    rows, names = read(paths["photos_total"])
+    files = [here / "photos" / name for name in names]
+    np.testing.assert_array_equal(photo_features(files, "small", jobs=1), rows)
+    assert photo_features(files[:1], "hog", jobs=1).shape == (1, 4007)
+    (here / "bad.jpg").write_bytes(b"nothing")
+    with pytest.raises(BadPhoto, match="bad.jpg: not-an-image"):
+        photo_features([*files, "bad.jpg"], "small", jobs=1)
+    with pytest.raises(DecError, match="no photos"):
+        photo_features([], "small")

@@ -161,13 +161,13 @@ def test_another_back_end_of_joblib(tmp_path, monkeypatch):
     good_photos(tmp_path / "photos", 80)
     straight = build(tmp_path / "a", tmp_path / "photos")
     threads = set()
-    reading = photo_rows._Reading.__call__
+    reading = photo_rows.Reading.__call__
 
     def noted(self, names):
         threads.add(threading.current_thread())
         return reading(self, names)
 
-    monkeypatch.setattr(photo_rows._Reading, "__call__", noted)
+    monkeypatch.setattr(photo_rows.Reading, "__call__", noted)
     with joblib.parallel_config(backend="threading"):
         paths = build(tmp_path / "b", tmp_path / "photos", jobs=None)
     assert threads and threading.main_thread() not in threads

@@ -108,7 +108,7 @@ def build_leveldbs(
         files.own_folder(work, "dec data photos"),
         Store(work, make, size, how.width) as store,
     ):
-        _read_all(source, names, _Reading(frame, how, max_pixels), jobs, store)
+        _read_all(source, names, Reading(frame, how, max_pixels), jobs, store)
         bad = sorted(bad_folders + store.bad)
         _say_skipped(source, Path(folder) / f"{name}_skipped.csv", bad)
         if len(store.names) > 1:
@@ -154,7 +154,7 @@ class PhotoRows:
         if "features" in facts["photos"]:
             features = NetFeatures.of(facts["photos"]["features"], frame.fit)
         max_pixels = facts["photos"].get("max_pixels", MAX_PIXELS)
-        self._reading = _Reading(frame, features, max_pixels)
+        self._reading = Reading(frame, features, max_pixels)
         if self.shape != (features.width, 1, 1):
             raise DecError(
                 f"rows of {self.shape[0]} numbers are not those of photos, which have "
@@ -220,7 +220,7 @@ def _ending_workers() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class _Reading:
+class Reading:
     """Photos in their frame (height x width x 3) and their rows, or why there are none.
 
     folder: below which they are.
