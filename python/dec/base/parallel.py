@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 
 from joblib import Parallel, delayed, effective_n_jobs
+from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from dec.base.errors import DecError
@@ -48,6 +49,19 @@ def each(
             "A worker process has died, most likely for want of memory. Try --jobs 1, "
             "or a lower --max-pixels; what has been done is kept."
         ) from error
+
+
+@contextlib.contextmanager
+def ending_workers() -> Iterator[None]:
+    """Ends joblib's processes, which it keeps for five minutes otherwise.
+
+    Caffe's child (caffe_process) ends without joblib's clean-up. Left behind, they
+    would hold its output open, and `dec assign RUN folder | sort` would wait for them.
+    """
+    try:
+        yield
+    finally:
+        get_reusable_executor(reuse=True).shutdown()
 
 
 class _Here:

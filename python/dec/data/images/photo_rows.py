@@ -7,7 +7,6 @@ The photos, in an order that the seed gives, are NAME_total and NAME_img (photos
 say); the first four fifths of them NAME_train, the others NAME_test.
 """
 
-import contextlib
 import hashlib
 import itertools
 import os
@@ -16,12 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from joblib.externals.loky import get_reusable_executor
 
 from dec.base import files, tables
 from dec.base.errors import DecError
 from dec.base.files import printable
-from dec.base.parallel import each
+from dec.base.parallel import each, ending_workers
 from dec.base.progress import bar, say
 from dec.data import leveldb
 from dec.data.images import photo_labels
@@ -186,7 +184,7 @@ class PhotoRows:
             )
         ]
         found = 0
-        with _ending_workers(), bar(len(names), "reading", " photos") as shown:
+        with ending_workers(), bar(len(names), "reading", " photos") as shown:
             jobs = 1 if len(names) <= _BATCH else jobs
             work = each(
                 self._reading, names, jobs, ordered=True, batch=_BATCH, whole=True
@@ -204,19 +202,6 @@ class PhotoRows:
                 shown.update(len(batch))
         if not found:
             raise DecError(f"{printable(path)}: no photo in it that can be used")
-
-
-@contextlib.contextmanager
-def _ending_workers() -> Iterator[None]:
-    """Ends joblib's processes, which it keeps for five minutes otherwise.
-
-    Caffe's child (caffe_process) ends without joblib's clean-up. Left behind, they
-    would hold its output open, and `dec assign RUN folder | sort` would wait for them.
-    """
-    try:
-        yield
-    finally:
-        get_reusable_executor(reuse=True).shutdown()
 
 
 @dataclass(frozen=True)
