@@ -6,7 +6,7 @@ TCP, as they would on other machines. All three must agree, bit for bit. Then wh
 arithmetic of docs/scale.md needs: photos a second a core, bytes a photo, the writer.
 
 .venv/bin/pip install "dask[distributed]"
-.venv/bin/python benchmarks/dask_features.py [--workers 2] [--copies 2] [DIR]
+.venv/bin/python benchmarks/dask_features.py [--workers 2] [--copies 2] [--features NET] [DIR]
 """
 
 import argparse
@@ -34,6 +34,7 @@ def main() -> None:
         "--workers", type=int, default=2, help="Dask's and joblib's (2)"
     )
     parser.add_argument("--copies", type=int, default=2, help="of every photo (2)")
+    parser.add_argument("--features", default="hog", help="a net of features/ (hog)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
@@ -41,7 +42,7 @@ def main() -> None:
         print(
             f"{count:,} photos, {options.workers} workers, {joblib.cpu_count()} cores"
         )
-        compare(work, count, options.workers)
+        compare(work, count, options.workers, options.features)
         arithmetic(work)
 
 
@@ -56,9 +57,11 @@ def link(folder: Path, to: Path, copies: int) -> int:
     return copies * len(names)
 
 
-def compare(work: Path, count: int, workers: int) -> None:
+def compare(work: Path, count: int, workers: int, features: str) -> None:
     def build(name: str, jobs: int | None) -> Callable:
-        return lambda: build_leveldbs(work / name, work / "photos", jobs=jobs)
+        return lambda: build_leveldbs(
+            work / name, work / "photos", features=features, jobs=jobs
+        )
 
     first = timed("one process", count, build("one", 1))
     second = timed("joblib's processes", count, build("joblib", workers))
