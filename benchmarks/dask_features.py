@@ -6,7 +6,7 @@ TCP, as they would on other machines. All three must agree, bit for bit. Then wh
 arithmetic of docs/scale.md needs: photos a second a core, bytes a photo, the writer.
 
 .venv/bin/pip install "dask[distributed]"
-.venv/bin/python benchmarks/dask_features.py [--workers 2] [--copies 2] [--features NET] [DIR]
+.venv/bin/python benchmarks/dask_features.py [DIR] [--workers 2] [--features NET]
 """
 
 import argparse

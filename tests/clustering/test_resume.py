@@ -10,7 +10,7 @@ import time
 from conftest import DEC, ROOT, make_project, run
 from test_pipeline import assert_same_weights
 
-KILLS = 10
+KILLS = 6
 
 
 def make_longer_project(folder):
