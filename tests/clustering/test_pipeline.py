@@ -53,7 +53,7 @@ def test_metrics_hold_all_that_is_promised(finished):
     assert metrics["rounds"] == len(metrics["history"]) >= 1
     for entry in metrics["history"]:
         assert {"acc", "nmi", "loss", "changed"} <= entry.keys()
-    stages = {"data", "layer1", "layer2", "layer3", "layer4", "stack", "dec"}
+    stages = {"data", "layer1", "layer2", "layer3", "layer4", "stack", "dec", "compare"}
     assert metrics["seconds"].keys() == stages
     assert np.sum(metrics["table"]) == ROWS
     assert metrics["converged"] and metrics["acc"] > 0.95
