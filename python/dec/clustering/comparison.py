@@ -1,4 +1,4 @@
-"""Whether clusters are worth looking at: simple methods beside them, and label-free signs.
+"""Whether clusters are worth looking at: simple methods beside them, and signs.
 
 All of it is computed at the end of a run, on as many of its rows as take seconds, drawn
 with a fixed seed. docs/report.md says how to read it.
@@ -17,8 +17,8 @@ from dec.base import progress
 from dec.base.atomic import write_text_atomic
 from dec.base.errors import DecError
 from dec.clustering.kmeans import kmeans
-from dec.clustering.within import kmeans_within
 from dec.clustering.state import read_sample
+from dec.clustering.within import kmeans_within
 from dec.data import leveldb
 from dec.engine.runs import Run, read_metrics
 from dec.scores.clusters import scores
