@@ -146,7 +146,7 @@ def test_a_schedule_may_train_the_whole_at_once(project):
     result = run([DEC, "run", "blobs"], project)
     assert result.returncode == 0, result.stderr
     metrics = json.loads((project / RUN / "metrics.json").read_text())
-    assert metrics["seconds"].keys() == {"data", "stack", "dec"}
+    assert metrics["seconds"].keys() == {"data", "stack", "dec", "compare"}
     assert metrics["acc"] > 0.95
     assert run([DEC, "report", RUN], project).returncode == 0
     assert "--pretrain train-short" in (project / RUN / "report.html").read_text()

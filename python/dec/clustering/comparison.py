@@ -68,7 +68,8 @@ def simple_methods(
                   and the run's, on these rows) and, with labels, acc, nmi, ari
         run       with labels: the run's own acc, nmi, ari on these rows
 
-    A method that cannot be had (rows that are all equal) is left out, and that is said.
+    Methods that cannot be had (fewer rows differ than clusters) are left out, and that
+    is said.
     """
     with leveldb.open_reader(database) as reader:
         chosen = _sample(reader.rows, rows_compared(reader.rows, reader.width, k))
@@ -83,8 +84,8 @@ def simple_methods(
         try:
             found = cluster(rows, k, seed)
         except DecError as error:
-            progress.say(f"comparison: {name} is left out: {error}")
-            continue
+            progress.say(f"comparison: simple methods are left out: {error}")
+            break
         agreement = float(adjusted_rand_score(here, found))
         entry = {"method": name, "agreement": agreement}
         methods.append(entry | _scores(truth, found, k))
@@ -169,7 +170,7 @@ def _stability(
 ) -> float | None:
     rng = np.random.default_rng(seed)
     half = len(start) // 2
-    if k == 1 or half < _EACH * k:
+    if k == 1 or half < _EACH * k or len(np.unique(start, axis=0)) < k:
         return None
     found = []
     for i in range(_HALVES):

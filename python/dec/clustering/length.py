@@ -4,9 +4,9 @@ A schedule may have a second solver of a stage, few_<stage>_solver.prototxt, for
 of few rows, whose train_state has two stages more, which no net knows:
 
     max_iter: 5000
-    train_state { stage: "120-passes" stage: "1000-iterations" }
+    train_state { stage: "120-passes" stage: "500-iterations" }
 
-It is run for as many iterations as 120 passes over the rows take, and for 1,000 if
+It is run for as many iterations as 120 passes over the rows take, and for 500 if
 those are more; where they are more than max_iter, the data are not few, and the
 stage's other solver is run. Labels have no part in it.
 """
@@ -43,7 +43,7 @@ class Length(NamedTuple):
         if told.keys() != {"passes", "iterations"}:
             raise DecError(
                 f"{file}: a solver for few rows says how long it trains: train_state "
-                '{ stage: "120-passes" stage: "1000-iterations" }'
+                '{ stage: "120-passes" stage: "500-iterations" }'
             )
         return cls(told["passes"], told["iterations"], solver.max_iter)
 

@@ -38,9 +38,12 @@ def _methods(results: Results) -> list[Html]:
 
 
 def _row(name: str, entry: dict, labelled: bool) -> list[str]:
-    acc = [f"{entry['acc']:.2%}", f"{entry['nmi']:.4f}", f"{entry['ari']:.4f}"]
-    alike = f"{entry['agreement']:.4f}" if "agreement" in entry else ""
-    return [name, *(acc if labelled else []), alike]
+    scores = [f"{entry['acc']:.2%}", *_fine(entry, "nmi", "ari")] if labelled else []
+    return [name, *scores, *(_fine(entry, "agreement") or [""])]
+
+
+def _fine(entry: dict, *names: str) -> list[str]:
+    return [f"{entry[name]:.4f}" for name in names if name in entry]
 
 
 def _signs(signs: dict) -> Html:
