@@ -36,6 +36,7 @@ ROOT = HERE.parent.parent
 THEIR_PYTHON = ROOT / ".venv-bench/bin/python"
 OUR_DEC = ROOT / ".venv/bin/dec"
 _PR_SET_PDEATHSIG = 1
+_NO_PHASE_1 = ("data", "dec", "compare")  # among the seconds of a run
 
 
 def main() -> int:
@@ -215,7 +216,7 @@ def _ours(job: dict) -> dict:
     command += ["--tol", settings["tol"], "--max-rounds", settings["max_rounds"]]
     _call(command, settings)
     metrics = json.loads((folder / "metrics.json").read_text())
-    stages = {n: s for n, s in metrics["seconds"].items() if n not in ("data", "dec")}
+    stages = {n: s for n, s in metrics["seconds"].items() if n not in _NO_PHASE_1}
     # Phase 2 looks at accuracy after every round, which is no part of its work.
     phase2 = {n: s for n, s in metrics["dec_seconds"].items() if n != "scores"}
     phase1 = sum(stages.values())

@@ -94,8 +94,11 @@ def test_the_command_line_comes_to_the_same(fitted, place):
     """One path: the same rows as a file, by `dec run npy`."""
     project = place / "by-command"
     shutil.copytree(place / "prototxt", project / "prototxt")
-    solver = project / "prototxt/dec/own/short/stack_solver.prototxt"
-    text = solver.read_text().replace("max_iter: 20000", f"max_iter: {ITER}")
+    solver = project / "prototxt/dec/own/short/few_stack_solver.prototxt"
+    text = solver.read_text().replace("max_iter: 5000", f"max_iter: {ITER}")
+    text = text.replace("120-passes", "1-passes").replace(
+        "500-iterations", f"{ITER}-iterations"
+    )
     solver.write_text(text)
     np.save(project / "x.npy", blobs()[0])
     words = ["run", "npy", "--from", "x.npy", "--clusters", "3", "--seed", "4"]
@@ -293,10 +296,10 @@ def test_not_fitted():
 
 
 def test_the_log_that_an_error_names_is_kept(place):
-    own = Path("prototxt/dec/own/short/stack_solver.prototxt")
+    own = Path("prototxt/dec/own/short/few_stack_solver.prototxt")
     text = own.read_text()
     try:
-        own.write_text(text.replace('lr_policy: "fixed"', 'lr_policy: "none"'))
+        own.write_text(text.replace('lr_policy: "poly"', 'lr_policy: "none"'))
         with pytest.raises(ValueError, match="Unknown learning rate") as info:
             new().fit(blobs()[0])
     finally:

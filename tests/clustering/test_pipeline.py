@@ -53,7 +53,7 @@ def test_metrics_hold_all_that_is_promised(finished):
     assert metrics["rounds"] == len(metrics["history"]) >= 1
     for entry in metrics["history"]:
         assert {"acc", "nmi", "loss", "changed"} <= entry.keys()
-    stages = {"data", "layer1", "layer2", "layer3", "layer4", "stack", "dec"}
+    stages = {"data", "layer1", "layer2", "layer3", "layer4", "stack", "dec", "compare"}
     assert metrics["seconds"].keys() == stages
     assert np.sum(metrics["table"]) == ROWS
     assert metrics["converged"] and metrics["acc"] > 0.95
@@ -146,7 +146,7 @@ def test_a_schedule_may_train_the_whole_at_once(project):
     result = run([DEC, "run", "blobs"], project)
     assert result.returncode == 0, result.stderr
     metrics = json.loads((project / RUN / "metrics.json").read_text())
-    assert metrics["seconds"].keys() == {"data", "stack", "dec"}
+    assert metrics["seconds"].keys() == {"data", "stack", "dec", "compare"}
     assert metrics["acc"] > 0.95
     assert run([DEC, "report", RUN], project).returncode == 0
     assert "--pretrain train-short" in (project / RUN / "report.html").read_text()

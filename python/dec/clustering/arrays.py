@@ -30,7 +30,7 @@ class ArrayExperiment(Experiment):
 
     def read_solver(self, file: Path) -> caffe_pb2.SolverParameter:
         solver = super().read_solver(file)
-        phase1 = Path(file).name.startswith(("layer", "stack"))
+        phase1 = Path(file).name.startswith(("layer", "stack", "few_"))
         if self.pretrain_iter is not None and phase1:
             solver.max_iter = self.pretrain_iter
         return solver

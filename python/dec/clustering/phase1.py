@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from dec.base.errors import DecError
+from dec.clustering import length
 from dec.engine.experiment import Experiment, Stage
 from dec.engine.runs import Run
 from dec.engine.training import Training
@@ -20,6 +21,7 @@ def pretrain(
 ) -> tuple[Path, dict[str, float]]:
     """Trains layer after layer, then the whole, as the schedule says.
 
+    Where it has a solver for few rows, and the rows are few, by that (length.py).
     `data` is the digest of the LevelDBs. What is up to date is skipped; an interrupted
     stage goes on where it was. Its course is kept in <stage>_history.json. Returns the
     autoencoder's weights and the seconds that every stage took, now or when it was
@@ -28,7 +30,10 @@ def pretrain(
     done: list[str] = []
     seconds = {}
     for name, solver_file in stages(experiment, schedule):
+        solver_file, iterations = length.solver_for(experiment, solver_file)
         stage = Stage.read(name, experiment, run, solver_file, device, seed)
+        if iterations is not None:
+            length.fill_in(stage, iterations)
         # The weights of the stages before, wherever the prototxt has them from.
         del stage.solver.weights[:]
         stage.solver.weights.extend(done)

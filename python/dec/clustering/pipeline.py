@@ -13,7 +13,7 @@ from dec.base import progress
 from dec.base.atomic import write_text_atomic
 from dec.base.errors import DecError
 from dec.base.machine import machine
-from dec.clustering import assignments, encoder, phase1, state
+from dec.clustering import assignments, comparison, encoder, phase1, state
 from dec.clustering.figure import draw
 from dec.clustering.phase2 import Clustering, Result
 from dec.data import leveldb, registry
@@ -199,7 +199,13 @@ def run_phase2(
         names = leveldb.read_names(database)
         _write_results(run, result, labels, names, facts, before)
 
+    def compare() -> None:
+        assigned = assignments.read(run.assignments)["cluster"]
+        comparison.add_to_metrics(run, database, assigned, labels)
+
     caffe_process.run(work, run.log)
+    # In a child of its own: nobody else has the LevelDB open then.
+    caffe_process.run(compare, run.log)
     metrics = json.loads(run.metrics.read_text())
     drawn = [run.picture.name] if _draw(run, database, metrics) else []
     run.finish("dec", key, [*_RESULTS, *drawn])

@@ -101,3 +101,9 @@ def save_sample(folder: Path, name: str, code: np.ndarray, proba: np.ndarray) ->
         proba=proba[rows],
         sizes=proba.sum(axis=0, dtype=np.float64),
     )
+
+
+def read_sample(folder: Path, name: str, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers and codes of `most` rows at most, as `save_sample` has kept them."""
+    with np.load(folder / "codes" / f"{name}.npz") as file:
+        return file["rows"][:most], file["code"][:most]

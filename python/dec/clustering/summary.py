@@ -12,10 +12,12 @@ _AE = "autoencoder + k-means"
 _RUNS = ("run", "method", "seed", "accuracy", "NMI", "ARI", "rounds")
 _RUNS += ("phase 1", "phase 2")
 _MEDIANS = ("method", "seeds", "accuracy", "lowest", "highest", "NMI", "ARI")
+_CLEARLY = 0.01  # of NMI
 _NAMES = {
     "data": "data",
     "stack": "autoencoder",
     "dec": "phase 2",
+    "compare": "comparison",
 }
 
 
@@ -27,7 +29,10 @@ def summary(metrics: dict, folder: Path) -> str:
     if "rounds" not in metrics:
         return (table if "acc" in metrics else unlabelled)({folder.name: metrics})
     parts = [_table(metrics)] if "table" in metrics else []
-    parts += [_times(metrics), _files(folder), _scores(metrics)]
+    parts += [_times(metrics), _files(folder)]
+    parts += [_comparison(metrics)] if "comparison" in metrics else []
+    parts += [_signs(metrics["signs"])] if "signs" in metrics else []
+    parts.append(_scores(metrics))
     return "\n\n".join(parts)
 
 
@@ -85,7 +90,8 @@ def _row(run: dict) -> tuple[str, ...]:
     seconds = dict(run["seconds"])
     own = ("dec", "kmeans", "ldmgi", "sec", "neighbours")
     phase2 = sum(seconds.pop(name, 0) for name in own)
-    seconds.pop("data", None)
+    for name in ("data", "compare"):
+        seconds.pop(name, None)
     phase1 = f"{sum(seconds.values()):.0f} s" if seconds else ""
     rounds = f"{run['rounds']}" if "rounds" in run else ""
     if not run.get("converged", True):
@@ -113,6 +119,54 @@ def _scores(metrics: dict) -> str:
         numbers = f"{row['acc']:.2%}", f"{row['nmi']:.4f}", f"{row['ari']:.4f}"
         rows.append((name, *numbers))
     return "\n".join([head + rounds, "", *aligned(rows, ("<22", ">8", ">8", ">8"))])
+
+
+def _comparison(metrics: dict) -> str:
+    """Simple methods beside the run; what is better than it is said."""
+    found, method = metrics["comparison"], metrics.get("method", "DEC")
+    rows = found["rows"]
+    where = "all rows" if rows == metrics["n"] else f"{rows:,} of the rows"
+    lines = [f"Simple methods on {where}, beside this run:"]
+    if not found["methods"]:
+        return f"{lines[0]} none could be had."
+    labelled = "run" in found
+    head = ("", "accuracy", "NMI", "as this run (ARI)")
+    entries = [(entry["method"], entry) for entry in found["methods"]]
+    entries += [(method, found["run"])] if labelled else []
+    table = [head if labelled else (head[0], head[-1])]
+    for name, entry in entries:
+        scores = (f"{entry['acc']:.2%}", f"{entry['nmi']:.4f}") if labelled else ()
+        alike = f"{entry['agreement']:.4f}" if "agreement" in entry else ""
+        table.append((f"  {name}", *scores, alike))
+    widths = ("<24", ">8", ">8", ">19") if labelled else ("<24", ">19")
+    lines += aligned(table, widths)
+    if labelled and (better := simple_methods_better(found)):
+        lines.append(f"{' and '.join(better)}: better than {method} here.")
+    return "\n".join(lines)
+
+
+def simple_methods_better(found: dict) -> list[str]:
+    """Those simple methods of a comparison whose NMI is clearly above the run's."""
+    bar = found["run"]["nmi"] + _CLEARLY
+    return [entry["method"] for entry in found["methods"] if entry["nmi"] > bar]
+
+
+def _signs(found: dict) -> str:
+    """Silhouette and stability, where they are defined."""
+    lines = []
+    if found["silhouette"] is not None:
+        lines.append(
+            f"  silhouette  {found['silhouette']:7.3f}   (before phase 2: "
+            f"{found['silhouette_start']:.3f}; 1 apart, 0 none, below: mixed up)"
+        )
+    if found["stability"] is not None:
+        lines.append(
+            f"  stability   {found['stability']:7.3f}   (1: half of the rows give the "
+            "same clusters; 0: chance)"
+        )
+    if not lines:
+        return "Signs without labels: too few rows or clusters for any."
+    return "\n".join([f"Signs without labels, on {found['rows']:,} rows:", *lines])
 
 
 def _table(metrics: dict) -> str:
@@ -144,8 +198,10 @@ def _times(metrics: dict) -> str:
     ]
     seconds = metrics["seconds"]
     detail = ", ".join(f"{name} {s:.1f}" for name, s in metrics["dec_seconds"].items())
-    rows = [(f"  {_NAMES.get(name, name)}", f"{s:.1f}") for name, s in seconds.items()]
-    rows[-1] = (*rows[-1], f"  ({detail})")
+    rows = [
+        (f"  {_NAMES.get(name, name)}", f"{s:.1f}", f"  ({detail})" * (name == "dec"))
+        for name, s in seconds.items()
+    ]
     rows.append(("  together", f"{sum(seconds.values()):.1f}"))
     return "\n".join([*lines, *aligned(rows, ("<16", ">8", "<0"))])
 

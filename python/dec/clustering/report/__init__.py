@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dec.base import progress
 from dec.clustering.report.clusters import class_table, sizes
+from dec.clustering.report.compared import compared
 from dec.clustering.report.embedding import code_pictures
 from dec.clustering.report.gradient import Start, gradient_picture
 from dec.clustering.report.results import Results
@@ -63,6 +64,7 @@ def _parts(results: Results, figures: Figures) -> list[Section]:
         progress.say(f"report: {samples.pictures.why}")
     parts = [
         headlines(results),
+        compared(results),
         curves(results, figures),
         class_table(results, figures),
         *samples.sections(figures),

@@ -29,7 +29,7 @@ def headlines(results: Results) -> Section:
         words = tag(
             "p",
             "The rows have no labels, so nothing here says how right the clusters are: "
-            "judge them by their samples below.",
+            "judge them by their samples and, where there are any, by the signs below.",
         )
     else:
         words = tag(

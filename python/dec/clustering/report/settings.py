@@ -18,6 +18,7 @@ _STAGES = {
     "layer4": "autoencoder, layer 4",
     "stack": "autoencoder, all layers",
     "dec": "clustering",
+    "compare": "simple methods and signs, to compare with",
 }
 _PARTS = {
     "embed": "the code of all rows",
