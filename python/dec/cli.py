@@ -25,6 +25,7 @@ _EXAMPLES = """examples:
   dec summary runs/mnist              the end of an earlier run again
   dec assign runs/mnist digit.png     the cluster of something new
   dec report runs/mnist               a page to look at, runs/mnist/report.html
+  dec similar runs/photos photo.jpg   the photos that are most like it
   dec export runs/mnist               the images in folders, one a cluster
   dec export runs/mnist --onnx        the net as ONNX, runs/mnist/deploy.onnx
   dec photos --help                   fetch, check and resize photos
@@ -77,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
     commands = whole.add_subparsers(metavar="command", required=True)
     sets = data.register(commands)
     clustering.register(commands)
-    photos.register(commands)
+    photos.register(commands, _describer)
     classify.register(commands, sets)
     # Of any room's run.
     for name, command, text in (
@@ -88,6 +89,12 @@ def parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=command)
         sub.add_argument("folder", type=Path, help="such as runs/mnist")
     return whole
+
+
+def _describer(net: str):
+    from dec.data.images.described import Described
+
+    return Described.by(net)
 
 
 def _summary(options: argparse.Namespace) -> None:

@@ -136,6 +136,18 @@ def _add_results(add) -> None:
         metavar="FILE",
         help="images, idx, npy, csv, texts, folders of them, or a LevelDB",
     )
+    near = add("similar", _similar, "the photos of a run that are most like a photo")
+    near.add_argument("folder", type=Path, help="of a run on photos: runs/photos")
+    near.add_argument("photo", type=Path)
+    near.add_argument(
+        "--count", type=positive, default=12, metavar="N", help="photos (12)"
+    )
+    near.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="the contact sheet, a new file (similar.jpg in the run folder)",
+    )
     folders = add("export", _export, "images in folders of their clusters, or ONNX")
     folders.add_argument("folder", type=Path, help=a_run)
     folders.add_argument(
@@ -255,6 +267,12 @@ def _assign(options: argparse.Namespace) -> None:
     from dec.clustering.assign import assign
 
     assign(options.folder, options.files)
+
+
+def _similar(options: argparse.Namespace) -> None:
+    from dec.clustering.similar import similar
+
+    similar(options.folder, options.photo, options.count, options.out)
 
 
 def _export(options: argparse.Namespace) -> None:

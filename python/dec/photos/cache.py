@@ -31,6 +31,10 @@ create table if not exists file (
 create index if not exists by_content on file (sha256);
 create table if not exists listed (name blob, detail text);
 create table if not exists run (number integer);
+create table if not exists described (  -- what a net says of a photo, float32
+    sha256 text, how text, row blob, primary key (sha256, how)
+);
+create table if not exists likeness (name blob primary key, detail text);
 """
 _COLUMNS = "status, detail, kind, width, height, bytes, sha256, phash, dhash"
 _USABLE = "status in ('ok', 'wrong-extension')"
@@ -151,6 +155,47 @@ class Cache:
             pairs,
         )
 
+    def compared(self) -> list[tuple[int, str, str]]:
+        """(rowid, name, sha256) of what `hashes` gives and is no duplicate by now."""
+        rows = self._here_usable(
+            "select rowid, name, sha256 from file"
+            " where kept is null and phash is not null and {}"
+            " order by width * height desc, name"
+        )
+        return [(row, os.fsdecode(name), sha256) for row, name, sha256 in rows]
+
+    def described(self, how: str) -> dict[str, np.ndarray]:
+        """The rows of a net, float32, by the SHA-256 of the photo.
+
+        Those of files that are gone, or by another net, are dropped first.
+        """
+        self._db.execute(
+            "delete from described where how != ?"
+            " or sha256 not in (select sha256 from file)",
+            (how,),
+        )
+        rows = self._db.execute("select sha256, row from described")
+        return {sha256: np.frombuffer(row, np.float32) for sha256, row in rows}
+
+    def put_described(self, sha256: str, how: str, row: np.ndarray) -> None:
+        """Keeps the row of a photo by a net."""
+        self._db.execute(
+            "insert or replace into described values (?, ?, ?)",
+            (sha256, how, row.astype(np.float32).tobytes()),
+        )
+
+    def set_likeness(self, details: Iterable[tuple[int, str]]) -> None:
+        """Replaces details of near duplicates (rowid, words), not of those moved."""
+        self._db.execute(
+            "delete from likeness where name not in"
+            " (select name from file where moved is not null)"
+        )
+        self._db.executemany(
+            "insert or replace into likeness"
+            " select name, ?2 from file where rowid = ?1",
+            details,
+        )
+
     def _here_usable(self, query):
         return self._db.execute(query.format(*[f"moved is null and {_USABLE}"] * 2))
 
@@ -170,8 +215,10 @@ class Cache:
     def rows(self) -> Iterator[Row]:
         """Every file and every listed one that is missing, by name."""
         query = self._db.execute(
-            "select name, coalesce(alike, status), detail, kind, width, height, bytes,"
-            " sha256, phash, kept, moved from file"
+            "select name, coalesce(alike, status),"
+            " coalesce(likeness.detail, file.detail), kind, width, height,"
+            " bytes, sha256, phash, kept, moved"
+            " from file left join likeness using (name)"
             " union all"
             " select name, 'missing', detail, '', 0, 0, 0, '', null, null, null"
             " from listed order by 1"

@@ -6,6 +6,9 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
+
+import numpy as np
 
 from dec.base import files, parallel, tables
 from dec.base.errors import DecError
@@ -18,7 +21,23 @@ from dec.photos.load import MAX_PIXELS
 from dec.photos.reasons import REASONS
 
 NEAR = 4  # of 64 bits; real photos that share no more are the same, see docs/photos.md
+ALIKE = 0.97  # cosine of two photos' rows by a net; see docs/photos.md
 _MOVES_AT_ONCE = 200
+
+
+class Describer(Protocol):
+    """A net that says of photos what is in them. This room knows no nets itself.
+
+    name, key: in words, and a digest of all that decides the rows. rows: for files,
+    blocks of (file, row, or None for one that cannot be read now).
+    """
+
+    name: str
+    key: str
+
+    def rows(
+        self, paths: list[str], jobs: int | None
+    ) -> Iterator[list[tuple[str, np.ndarray | None]]]: ...
 
 
 def clean(
@@ -28,6 +47,8 @@ def clean(
     move: tuple[str, ...] = (),
     listed: str | Path | None = None,
     near: int = NEAR,
+    alike: Describer | None = None,
+    least: float = ALIKE,
     max_pixels: int = MAX_PIXELS,
     jobs: int | None = None,
 ) -> dict[str, tuple[int, int]]:
@@ -40,7 +61,9 @@ def clean(
 
     listed: a photos.txt or a manifest.csv (default: the folder's own, if there is
     one) of what should be there. near: bits by which the hashes of near duplicates
-    may differ. jobs: processes, None for one a core.
+    may differ. alike: a net by which photos are near duplicates too, where the cosine
+    of their rows is `least` or more; its rows are kept, so a second call makes only
+    those of new photos. jobs: processes, None for one a core.
 
     Raises DecError when the folder cannot be read or is empty, when another process
     works on the same report, or when the disk is full.
@@ -59,6 +82,7 @@ def clean(
             moved = _settle_unseen(folder, cache, unseen)
             cache.set_listed(_missing(folder, expected, moved))
             _find_duplicates(cache, near)
+            cache.set_likeness(_find_alike(folder, cache, alike, least, jobs))
             cache.commit()
             if move:
                 _move_all(folder, cache, move)
@@ -125,6 +149,33 @@ def _find_duplicates(cache, near):
     row, phash, dhash = cache.hashes()
     pairs = duplicates.near_duplicates(phash, dhash, near)
     cache.mark_near_duplicates((int(row[a]), int(row[b])) for a, b in pairs)
+
+
+def _find_alike(folder, cache, alike: Describer | None, least, jobs):
+    """Marks near duplicates by a net, among those that hashes have left."""
+    if alike is None:
+        return []
+    compared = cache.compared()
+    known = cache.described(alike.key)
+    content = {os.path.join(folder, name): sha256 for _, name, sha256 in compared}
+    new = [path for path, sha256 in content.items() if sha256 not in known]
+    with bar(len(content), "describing", "photo", initial=len(content) - len(new)) as b:
+        for block in alike.rows(new, jobs) if new else ():
+            for path, row in block:
+                if row is None:
+                    say(f"{printable(path)}: could not be described")
+                else:
+                    known[content[path]] = row
+                    cache.put_described(content[path], alike.key, row)
+            cache.commit()
+            b.update(len(block))
+    there = [(row, sha256) for row, _, sha256 in compared if sha256 in known]
+    if not there:
+        return []
+    rows = np.stack([known[sha256] for _, sha256 in there])
+    pairs = duplicates.alike_rows(rows, least)
+    cache.mark_near_duplicates((there[a][0], there[b][0]) for a, b, _ in pairs)
+    return [(there[a][0], f"{alike.name}: {cosine:.4f}") for a, _, cosine in pairs]
 
 
 def _move_all(folder, cache, reasons):

@@ -2,9 +2,11 @@
 
 import argparse
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 from dec.base.arguments import hash_bits, natural, positive, width_x_height
+from dec.base.errors import DecError
 from dec.base.files import REJECTED, printable, report_folder
 from dec.base.text_tables import aligned
 from dec.photos.reasons import MOVABLE, MOVED_BY_DEFAULT
@@ -20,8 +22,12 @@ Each command can be stopped and called again: it goes on where it was.
 """
 
 
-def register(commands) -> None:
-    """Adds `photos` to the subparsers of `dec`."""
+def register(commands, describer: Callable) -> None:
+    """Adds `photos` to the subparsers of `dec`.
+
+    describer: gives a dec.photos.clean.Describer by the name of a net; nets are of
+    rooms that this one does not import.
+    """
     text = "fetch, clean, count and resize photos"
     photos = commands.add_parser(
         "photos",
@@ -32,7 +38,7 @@ def register(commands) -> None:
     )
     parts = photos.add_subparsers(metavar="command", required=True)
     _add_fetch(parts)
-    _add_clean(parts)
+    _add_clean(parts, describer)
     _add_stats(parts)
     _add_resize(parts)
 
@@ -111,8 +117,9 @@ def _fetch(options: argparse.Namespace) -> None:
     print(f"manifest: {printable(options.out / 'manifest.csv')}")
 
 
-def _add_clean(parts):
+def _add_clean(parts, describer):
     sub = _add(parts, "clean", _clean, "find what is broken, odd, or there twice")
+    sub.set_defaults(describer=describer)
     sub.add_argument(
         "--move",
         nargs="?",
@@ -137,6 +144,18 @@ def _add_clean(parts):
         metavar="N",
         help="bits of 64 by which hashes of near duplicates may differ, 0 to 10 (4)",
     )
+    sub.add_argument(
+        "--alike",
+        metavar="NET",
+        help="find near duplicates and bursts by a net's features too: a net of "
+        "prototxt/features, such as squeezenet",
+    )
+    sub.add_argument(
+        "--least",
+        type=_cosine,
+        metavar="X",
+        help="cosine from which photos are alike for the net, above 0 to 1 (0.97)",
+    )
     _add_max_pixels(sub)
 
 
@@ -151,8 +170,10 @@ def _add_max_pixels(sub):
 
 
 def _clean(options: argparse.Namespace) -> None:
-    from dec.photos.clean import clean
+    from dec.photos.clean import ALIKE, clean
 
+    if options.least is not None and options.alike is None:
+        raise DecError("--least is for --alike NET: name the net too")
     report = report_folder(options.report, "clean", options.folder)
     counts = clean(
         options.folder,
@@ -160,6 +181,8 @@ def _clean(options: argparse.Namespace) -> None:
         move=options.move,
         listed=options.listed,
         near=options.near,
+        alike=options.describer(options.alike) if options.alike else None,
+        least=options.least or ALIKE,
         max_pixels=options.max_pixels,
         jobs=options.jobs,
     )
@@ -280,6 +303,13 @@ def _above_zero(text: str) -> float:
     number = float(text)
     if not (math.isfinite(number) and number > 0):
         raise argparse.ArgumentTypeError(f"{text} is not above zero")
+    return number
+
+
+def _cosine(text: str) -> float:
+    number = _above_zero(text)
+    if number > 1:
+        raise argparse.ArgumentTypeError(f"{text} is above 1")
     return number
 
 

@@ -1,8 +1,9 @@
-"""Find photos that look alike by their perceptual hashes, in far less than n^2."""
+"""Find photos that look alike: by perceptual hashes in far less than n^2, by rows."""
 
 import numpy as np
 
 _BITS = 64
+_BLOCK = 1024  # rows by rows that are compared at once
 
 
 def near_duplicates(
@@ -33,6 +34,35 @@ def near_duplicates(
         for other in neighbours.get(at, ()):
             kept.setdefault(other, row)
     return found
+
+
+def alike_rows(rows: np.ndarray, least: float) -> list[tuple[int, int, float]]:
+    """(duplicate, kept, cosine) of rows; every row is at most once a duplicate.
+
+    rows: n x d, best row first. Two rows are alike when the cosine of their angle is
+    `least` or more. As in `near_duplicates`, the best row of those alike is kept. All
+    are compared with all, n^2 d operations, in blocks. A row of zeros is like none.
+    """
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit = rows / np.where(length > 0, length, 1)
+    near: dict[int, list[tuple[int, float]]] = {}
+    for first in range(0, len(unit), _BLOCK):
+        for second in range(first, len(unit), _BLOCK):
+            cosine = unit[first : first + _BLOCK] @ unit[second : second + _BLOCK].T
+            for a, b in np.argwhere(cosine >= least).tolist():
+                if first + a < second + b:
+                    found = second + b, float(cosine[a, b])
+                    near.setdefault(first + a, []).append(found)
+    gone: set[int] = set()
+    pairs = []
+    for kept in sorted(near):
+        if kept in gone:
+            continue
+        for row, cosine in near[kept]:
+            if row not in gone:
+                gone.add(row)
+                pairs.append((row, kept, cosine))
+    return pairs
 
 
 def alike(phash, dhash, distance):

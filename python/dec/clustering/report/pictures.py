@@ -23,6 +23,13 @@ def png(picture: np.ndarray) -> bytes:
     return file.getvalue()
 
 
+def jpeg(image: Image.Image) -> bytes:
+    """The JPEG file of an RGB image."""
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
 class Pictures:
     """Draws rows of a LevelDB.
 
