@@ -166,6 +166,7 @@ OTHERS = (
             "eltwise_param { operation: MAX }")
     + layer("Eltwise", "sigmoid tanh", "sum",
             "eltwise_param { operation: SUM coeff: 1.5 coeff: -2 }")
+    + layer("Power", "sigmoid", "squared", "power_param { scale: 2 shift: 1 power: 2 }")
     + layer("Concat", "prod max", "high", "concat_param { axis: 2 }")
     + layer("Concat", "prod max sum", "wide", "concat_param { axis: -1 }")
     + layer("Concat", "prod max", "old", "concat_param { concat_dim: 1 }")

@@ -8,7 +8,9 @@ from dec.base.arguments import hash_bits, natural, positive, width_x_height
 
 _FINETUNE = """examples:
   dec finetune caffenet-small --from photos/     all of it: data, training, results
-  dec finetune prototxt/caffenet-photos --data data/labelled-256x256 \\
+  dec finetune squeezenet-linear --from photos/  a linear classifier on its features
+  dec finetune squeezenet --from photos/         Caffe trains its last layer
+  dec finetune prototxt/caffenet/photos --data data/labelled-256x256 \\
       --weights bvlc_reference_caffenet.caffemodel
   dec finetune caffenet-small --seed 2 --run runs/small-2 --patience 5
   dec finetune caffenet-small --set 'gamma: 0.01 max_iter: 500'
@@ -173,7 +175,7 @@ def _add(commands, name, command, text, epilog) -> argparse.ArgumentParser:
 
 
 def _add_finetune(commands):
-    text = "train a CaffeNet on photos in class folders"
+    text = "train a net on photos in class folders"
     sub = _add(commands, "finetune", _finetune, text, _FINETUNE)
     sub.add_argument("experiment", help="a folder, such as prototxt/caffenet-small")
     source = sub.add_mutually_exclusive_group()
@@ -199,7 +201,8 @@ def _add_finetune(commands):
         "--weights",
         type=Path,
         metavar="FILE",
-        help="caffemodel to start from; layers are matched by name",
+        help="caffemodel to start from, instead of the solver's; layers are matched by "
+        "name",
     )
     sub.add_argument(
         "--weights-sha256", metavar="HEX", help="what the SHA-256 of FILE must be"

@@ -52,7 +52,7 @@ def evaluate(run: Run, files: Files, facts: dict) -> None:
         "kind": "finetune",
         **facts,
         "seed": files.solver.random_seed,
-        "weighted": "weighted" in files.solver.train_state.stage,
+        "weighted": files.is_weighted,
         "data": str(files.data.folder),
         "folder": files.data.facts["folder"],
         "classes": files.data.classes,

@@ -11,14 +11,19 @@ from dec.data.labelled.dataset import DataSet, Options
 from dec.data.labelled.prepare import PhotoInput
 from dec.engine import experiment as engine
 from dec.engine.runs import Run, digest
-from dec.nets import prototxt
+from dec.nets import feature_net, prototxt
 
 _LOSSES = ("SoftmaxWithLoss", "InfogainLoss")
 _WEIGHTED = "weighted"  # the solver stage that chooses the weighted loss
+_REGRESSION = "LogisticRegression"  # solver type: dec.classify.linear, not Caffe
 
 
 class Experiment(engine.Experiment):
-    """A folder such as prototxt/caffenet/small: train_val, solver and deploy."""
+    """A folder such as prototxt/caffenet/small: train_val, solver and deploy.
+
+    `weights` in its solver may name a feature net (a folder with features.toml): then
+    training starts from the weights that are published of that.
+    """
 
     @classmethod
     def find(cls, name: str) -> "Experiment":
@@ -36,6 +41,22 @@ class Experiment(engine.Experiment):
                 ".venv/bin/upgrade_net_proto_text brings it up to date"
             )
         return net
+
+    def start(self) -> Path | None:
+        """The caffemodel that `weights` in the solver means, None without.
+
+        Raises DecError where it is not to be had, as dec.nets.feature_net.open_net.
+        """
+        named = list(self.solver().weights)
+        if not named:
+            return None
+        if len(named) > 1:
+            raise DecError(f"{self.folder / 'solver.prototxt'}: more than one weights")
+        path = self.root / named[0]
+        if (path / feature_net.FILE).exists():
+            found = feature_net.FeatureNet.find(f"{path.parent}/{path.name}")
+            return feature_net.open_net(found).weights
+        return path
 
     def data(self) -> Path:
         """The data set that the net's training reads."""
@@ -79,6 +100,8 @@ class Files(engine.Stage):
         self.data, self.folder = data, folder
         self.deploy = prototxt.read_net(folder / "deploy.prototxt")
         _merge(solver, changes)
+        # They are put into the net by the driver, which has fetched and checked them.
+        solver.ClearField("weights")
         self.fill_in(device, seed)
         if self.solver.random_seed < 0:
             self.solver.random_seed = 1  # one seed, one result: never the clock's
@@ -110,6 +133,21 @@ class Files(engine.Stage):
     def score(self) -> str:
         """The blob that holds a number a class, before the softmax."""
         return self._loss().bottom[0]
+
+    @property
+    def last(self):
+        """The layer with weights that gives the scores."""
+        return _last_layer(self.net, self.score, self.folder)
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether the last layer is found by dec.classify.linear."""
+        return self.solver.type == _REGRESSION
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether every class counts the same."""
+        return _WEIGHTED in self.solver.train_state.stage
 
     @property
     def label(self) -> str:
@@ -160,7 +198,7 @@ class Files(engine.Stage):
     def _set_outputs(self):
         """As many outputs as classes, in the net and in the deploy net."""
         k = len(self.data.classes)
-        name = _last_layer(self.net, self.score, self.folder).name
+        name = self.last.name
         for net, file in ((self.net, "train_val"), (self.deploy, "deploy")):
             layers = [layer for layer in net.layer if layer.name == name]
             if not layers:

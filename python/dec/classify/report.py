@@ -114,6 +114,8 @@ def _headlines(metrics: dict) -> Section:
 
 
 def _curves(metrics: dict, figures: Figures) -> Section:
+    if "regression" in metrics:
+        return _regression(metrics["regression"])
     pictures = []
     points = metrics["training_loss"]
     found = metrics["validations"]
@@ -147,6 +149,23 @@ def _curves(metrics: dict, figures: Figures) -> Section:
         words += " The dashed line marks the iteration whose weights are the result."
     return section(
         "Training progress", tag("p", words), tag("div", *pictures, class_="grid two")
+    )
+
+
+def _regression(facts: dict) -> Section:
+    words = (
+        f'The last layer, "{facts["layer"]}", is a logistic regression on what the '
+        "layers before it say of a photo; these have kept the weights they started "
+        f"with. C = {facts['C']:g} (how little its weights are held back)"
+    )
+    if not facts["losses"]:
+        return section("Training", tag("p", words + ": too few photos to choose it."))
+    words += " had the lowest loss on photos left out in cross-validation."
+    rows = [[f"{c:g}", f"{loss:.4f}"] for c, loss in facts["losses"]]
+    return section(
+        "Training",
+        tag("p", words),
+        table(["C", "loss"], rows, "Cross-validation"),
     )
 
 

@@ -4,6 +4,9 @@ import json
 from pathlib import Path
 
 from dec.base import progress
+from dec.base.atomic import write_text_atomic
+from dec.base.errors import DecError
+from dec.classify import linear
 from dec.classify.evaluate import evaluate
 from dec.classify.experiment import Experiment, Files
 from dec.classify.validate import Validation
@@ -11,7 +14,7 @@ from dec.data.labelled.dataset import DataSet
 from dec.engine.runs import Run
 from dec.engine.training import Training, best
 from dec.nets import caffe_process
-from dec.nets.weights import net_shapes, read_weights, say_match
+from dec.nets.weights import Weights, net_shapes, read_weights, say_match
 
 FINAL, HISTORY = "final.caffemodel", "history.json"
 RESULTS = (FINAL, "deploy.prototxt", "input.json", "predictions.csv", "metrics.json")
@@ -33,7 +36,8 @@ def finetune(
 ) -> dict:
     """Trains, evaluates, and returns the metrics; skips what is up to date.
 
-    weights: a caffemodel to start from, instead of random weights. weighted: every
+    weights: a caffemodel to start from, instead of the solver's `weights`, or random
+    ones where it has none. weighted: every
     class counts the same in the loss. patience: validations without a better one
     after which training stops; the best weights are the result then. changes: fields
     of the solver, in prototxt's words, instead of the file's.
@@ -42,11 +46,28 @@ def finetune(
     one that was not stopped (CPU, same seed and threads).
     """
     files = Files(experiment, run, data, device, seed, weighted, changes)
+    weights = weights or experiment.start()
     start = read_weights(weights, weights_sha256) if weights else None
     key = files.digest(start.sha256 if start else "", json.dumps(patience))
     if run.finished(_EVALUATE, key):
         progress.say(f"{run.path}: up to date")
         return json.loads(run.metrics.read_text(encoding="utf-8"))
+
+    if files.is_regression:
+        facts = _regression(files, key, start, patience)
+    else:
+        facts = _training(files, key, start, patience)
+    facts |= {"experiment": str(experiment.folder), "changes": changes}
+    # In a process of its own: Caffe has the LevelDBs open in the other.
+    caffe_process.run(lambda: evaluate(run, files, facts), run.log)
+    run.finish(_EVALUATE, key, list(RESULTS))
+    return json.loads(run.metrics.read_text(encoding="utf-8"))
+
+
+def _training(
+    files: Files, key: str, start: Weights | None, patience: int | None
+) -> dict:
+    """By Caffe's solver; returns what metrics.json holds of it."""
 
     def begin(net) -> dict:
         if start is None:
@@ -55,17 +76,39 @@ def finetune(
         net.copy_from(str(start.path))
         return {"weights": matched}
 
-    val = Validation((files.score, files.label), data.counts["val"])
+    val = Validation((files.score, files.label), files.data.counts["val"])
     training = Training(
         files, key, FINAL, HISTORY, "training", begin, val, patience=patience
     )
     training.run()
-    facts = _facts(training)
-    facts |= {"experiment": str(experiment.folder), "changes": changes}
-    # In a process of its own: Caffe has the LevelDBs open in the other.
-    caffe_process.run(lambda: evaluate(run, files, facts), run.log)
-    run.finish(_EVALUATE, key, list(RESULTS))
-    return json.loads(run.metrics.read_text(encoding="utf-8"))
+    return _facts(training)
+
+
+def _regression(
+    files: Files, key: str, start: Weights | None, patience: int | None
+) -> dict:
+    """By logistic regression; returns what metrics.json holds of it."""
+    if start is None:
+        raise DecError(
+            f"{files.source}: a logistic regression needs weights to start from; name "
+            "them: weights, or --weights"
+        )
+    if patience:
+        raise DecError(
+            f"{files.source}: a logistic regression has no validations for --patience"
+        )
+    run = files.run
+    if not run.finished(files.name, key):
+        run.begin(files.name, key)
+        history = run.path / HISTORY
+
+        def work() -> None:
+            facts = linear.train(files, start, FINAL)
+            write_text_atomic(history, json.dumps(facts) + "\n")
+
+        caffe_process.run(work, run.log)
+        run.finish(files.name, key, [FINAL, HISTORY])
+    return json.loads((run.path / HISTORY).read_text(encoding="utf-8"))
 
 
 def _facts(training: Training) -> dict:

@@ -100,7 +100,7 @@ def names(method: str = "dec", file: str = "dec.prototxt") -> list[str]:
     found = {
         _name(path.parent)
         for root in places.roots()
-        for below in (f"prototxt/{method}/*", "prototxt/*")
+        for below in ("prototxt/*/*", "prototxt/*")
         for path in root.glob(f"{below}/{file}")
     }
     if method == "dec":
@@ -114,9 +114,10 @@ def _place(name: str, method: str, file: str) -> tuple[Path, Path] | None:
     if (folder / file).exists():
         above = [p.parent for p in folder.parents if p.name == "prototxt"]
         return folder, above[0] if above else Path()
-    # caffenet-small is the folder caffenet/small.
+    # caffenet-small is caffenet/small; squeezenet alone is squeezenet/photos.
+    spellings = f"{method}/{name}", name, name.replace("-", "/", 1), f"{name}/photos"
     for root in places.roots():
-        for below in (f"{method}/{name}", name, name.replace("-", "/", 1)):
+        for below in spellings:
             if (root / "prototxt" / below / file).exists():
                 return root / "prototxt" / below, root
     return None

@@ -251,6 +251,18 @@ def _scale(graph: Graph, layer: Layer) -> None:
         graph.add("Add", [scaled, constant], layer.outputs[0])
 
 
+def _power(graph: Graph, layer: Layer) -> None:
+    param = layer.settings.power_param
+    value = layer.inputs[0]
+    # (shift + scale * x) ^ power; a chain of which the last has the layer's name.
+    steps = [("Mul", param.scale)]
+    steps += [("Add", param.shift)] * (param.shift != 0)
+    steps += [("Pow", param.power)] * (param.power != 1)
+    for i, (op, number) in enumerate(steps, 1):
+        name = layer.outputs[0] if i == len(steps) else None
+        value = graph.add(op, [value, graph.constant(op.lower(), number)], name)
+
+
 def _eltwise(graph: Graph, layer: Layer) -> None:
     param, values = layer.settings.eltwise_param, layer.inputs
     op = {param.PROD: "Mul", param.SUM: "Sum", param.MAX: "Max"}[param.operation]
@@ -338,6 +350,7 @@ LAYERS: dict[str, Callable[[Graph, Layer], None]] = {
     "LRN": _lrn,
     "MultiTLoss": _multi_t_loss,
     "Pooling": _pooling,
+    "Power": _power,
     "ReLU": _relu,
     "Scale": _scale,
     "Sigmoid": _plain("Sigmoid"),
