@@ -17,6 +17,7 @@ from PIL import Image
 
 from dec.base import progress
 from dec.base.errors import DecError
+from dec.data.images.described import Described
 from dec.photos import commands as cli
 
 NOT_UTF8 = os.fsdecode(b"caf\xe9.jpg")
@@ -119,7 +120,7 @@ def broken_files() -> dict[str, tuple[str, bytes]]:
 def dec_photos(*words: object) -> int:
     """Runs `dec photos …` in this process; returns the exit code."""
     parser = argparse.ArgumentParser(prog="dec")
-    cli.register(parser.add_subparsers(required=True))
+    cli.register(parser.add_subparsers(required=True), Described.by)
     options = parser.parse_args(["photos", *map(str, words)])
     try:
         options.command(options)
