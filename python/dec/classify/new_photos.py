@@ -1,6 +1,5 @@
 """`dec classify`: the classes of photos of any size and kind, by a finished run."""
 
-import functools
 import os
 import shutil
 import sys
@@ -11,7 +10,6 @@ from dec.base import files
 from dec.base.atomic import write_text_atomic
 from dec.base.errors import DecError
 from dec.base.files import printable
-from dec.base.parallel import BATCH, each, ending_workers
 from dec.base.progress import bar, say
 from dec.base.tables import cut_half_row, read_columns, table_line, write_table
 from dec.classify.evaluate import GUESSES, guesses
@@ -74,10 +72,7 @@ def classify(
 def answers(
     folder: Path, photos: Iterable[Path], device: str = "cpu"
 ) -> Iterator[tuple[Path, tuple[str, str, str, str] | BadPhoto]]:
-    """For every photo its guesses, or why it cannot be read. In Caffe's process.
-
-    Other processes decode many photos ahead, while the net is at work here.
-    """
+    """For every photo its guesses, or why it cannot be read. In Caffe's process."""
     classifier = Classifier(folder, device)
     preparation = classifier.preparation
     batch: list[tuple[Path, object]] = []
@@ -89,25 +84,16 @@ def answers(
             bad = isinstance(row, BadPhoto)
             yield photo, row if bad else guesses(next(found)[1], classifier.classes)
 
-    photos = list(photos)
-    jobs = 1 if len(photos) <= BATCH else None
-    encoded = functools.partial(_encoded, preparation.size)
-    with ending_workers():
-        for task in each(encoded, photos, jobs, ordered=True):
-            for photo, jpeg in task:
-                bad = isinstance(jpeg, BadPhoto)
-                batch.append((photo, jpeg if bad else preparation.row(jpeg)))
-                if len(batch) == classifier.batch:
-                    yield from answered()
-                    batch.clear()
-        yield from answered()
-
-
-def _encoded(size: tuple[int, int], photo: Path) -> bytes | BadPhoto:
-    try:
-        return encode(photo, size)
-    except BadPhoto as error:
-        return error
+    for photo in photos:
+        try:
+            row = preparation.row(encode(photo, preparation.size))
+        except BadPhoto as error:
+            row = error
+        batch.append((photo, row))
+        if len(batch) == classifier.batch:
+            yield from answered()
+            batch.clear()
+    yield from answered()
 
 
 def _photos(sources: list[Path], target: Path | None) -> Iterator[Path]:
