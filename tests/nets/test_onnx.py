@@ -340,9 +340,9 @@ def test_the_same_net_is_the_same_bytes(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (layer("Power", "data", "x"), 'layer "x", of the type Power, cannot be w'),
+        (layer("Exp", "data", "x"), 'layer "x", of the type Exp, cannot be w'),
         (layer("Magic", "data", "x"), 'layer "x", of the type Magic, cannot be w'),
-        ('layers { name: "x" type: POWER bottom: "data" top: "x" }', "Power"),
+        ('layers { name: "x" type: EXP bottom: "data" top: "x" }', "Exp"),
         (layer("LRN", "data", "x", "lrn_param { norm_region: WITHIN_CHANNEL }"),
          'layer "x", of the type LRN, .*WITHIN_CHANNEL'),
         (layer("Softmax", "data", "x", "softmax_param { axis: 0 }"), "axis 0"),
