@@ -91,10 +91,10 @@ def parser() -> argparse.ArgumentParser:
     return whole
 
 
-def _describer(net: str):
+def _describer(net: str, max_pixels: int):
     from dec.data.images.described import Described
 
-    return Described.by(net)
+    return Described.by(net, max_pixels)
 
 
 def _summary(options: argparse.Namespace) -> None:

@@ -14,6 +14,7 @@ from finetune_samples import CLASSES, ROOT, fresh, make_project, trained
 from dec.base.errors import DecError
 from dec.classify import clusters, experiments, loop
 from dec.classify.report import report
+from dec.classify.simulate import simulate
 from dec.data.labelled.dataset import Options, find_photos
 
 # Long enough to run, too short to learn.
@@ -339,7 +340,7 @@ def write(path: Path, header: tuple, rows: list) -> None:
         csv.writer(file).writerows([header, *rows])
 
 
-def test_the_simulated_loop_gives_a_curve(tuned, tmp_path, monkeypatch):
+def test_the_simulated_loop_gives_a_curve(tuned, tmp_path, monkeypatch, capsys):
     project = fresh(tuned, tmp_path / "project")
     monkeypatch.chdir(project)
     short(project)
@@ -347,11 +348,18 @@ def test_the_simulated_loop_gives_a_curve(tuned, tmp_path, monkeypatch):
     write_clusters(Path("clusters.csv"), truth)
     root = Path("runs/sim")
     call = (Path("photos"), Path("clusters.csv"), root, "tiny")
-    curve = loop.simulate(*call, rounds=1, review=20)
-    assert [(p["way"], p["reviewed"]) for p in curve] == [
-        ("loop", 0), ("loop", 20), ("random", 20)
+    curve = simulate(*call, rounds=1, review=20, seeds=(1, 2))
+    assert [(p["seed"], p["way"], p["reviewed"]) for p in curve] == [
+        (seed, *p) for seed in (1, 2)
+        for p in (("loop", 0), ("loop", 20), ("random", 20))
     ]  # fmt: skip
-    assert (root / "curve.png").exists() and len(read(root / "curve.csv")) == 3
+    assert (root / "curve.png").exists() and len(read(root / "curve.csv")) == 6
+    a, b = (f"{p['accuracy']:.1%}" for p in curve if p["way"] == "random")
+    assert f"| {a}, {b} |" in (root / "curve.md").read_text().splitlines()[-1]
+    words = capsys.readouterr().out
+    assert words.splitlines()[-1] == (root / "curve.md").read_text().splitlines()[-1]
+    assert simulate(*call, rounds=1, review=20, seeds=(1, 2)) == curve
+    root /= "seed-1"
     tests = [
         {
             r["file"]

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 
 from joblib import Parallel, delayed, effective_n_jobs
-from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from dec.base.errors import DecError
@@ -29,13 +28,18 @@ def each(
 
     items: may be a generator; it is read in this thread, a round at a time, and so no
     more than a round's results wait in memory, however slowly they are taken. jobs:
-    processes (None: as many as joblib's back end has; 1: all in this process). joblib's
-    `parallel_config` chooses another back end. ordered: in the order of the items;
-    otherwise as they get done. whole: the function takes all items of a task as a list,
-    and returns as many results. `function` must be picklable and is expected to return
+    processes (None: as many as joblib's back end has; 1: all in this process, one task
+    after the other, without joblib, which a forked process must not use when its parent
+    has). joblib's `parallel_config` chooses another back end. ordered: in the order of
+    the items; otherwise as they get done. whole: the function takes all items of a task
+    as a list, and returns as many results. `function` must be picklable and is expected to return
     its errors. Raises DecError when a process dies.
     """
     batches, work = _batches(items, batch), _Here(function, whole)
+    if jobs == 1:
+        for part in batches:
+            yield list(zip(part, work(0, part)[1], strict=True))
+        return
     size = (_IN_ORDER if ordered else _AS_DONE) * effective_n_jobs(jobs or -1)
     how = "generator" if ordered else "generator_unordered"
     try:
@@ -49,19 +53,6 @@ def each(
             "A worker process has died, most likely for want of memory. Try --jobs 1, "
             "or a lower --max-pixels; what has been done is kept."
         ) from error
-
-
-@contextlib.contextmanager
-def ending_workers() -> Iterator[None]:
-    """Ends joblib's processes, which it keeps for five minutes otherwise.
-
-    Caffe's child (caffe_process) ends without joblib's clean-up. Left behind, they
-    would hold its output open, and `dec assign RUN folder | sort` would wait for them.
-    """
-    try:
-        yield
-    finally:
-        get_reusable_executor(reuse=True).shutdown()
 
 
 class _Here:

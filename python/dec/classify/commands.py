@@ -236,6 +236,8 @@ def _finetune(options: argparse.Namespace) -> None:
 
     experiment = Experiment.find(options.experiment)
     folder = options.data or experiment.data()
+    # Before the photos are read: weights that cannot be had are noticed at once.
+    start = experiment.weights(options.weights, options.weights_sha256)
     if options.source:
         split = replace(
             experiment.options(),
@@ -254,7 +256,7 @@ def _finetune(options: argparse.Namespace) -> None:
         data,
         device=options.device,
         seed=options.seed,
-        weights=options.weights,
+        weights=start,
         weights_sha256=options.weights_sha256,
         weighted=options.weighted,
         patience=options.patience,
@@ -274,6 +276,9 @@ def _add_classify(commands):
         "--out", type=Path, metavar="CSV", help="write the answers to this file"
     )
     sub.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+    sub.add_argument(
+        "--jobs", type=positive, metavar="N", help="processes (one a core)"
+    )
     where = sub.add_mutually_exclusive_group()
     for name, words in (
         ("move", "move every photo to DIR/<class>/"),
@@ -292,6 +297,7 @@ def _classify(options: argparse.Namespace) -> None:
         move=options.move,
         link=options.link,
         device=options.device,
+        jobs=options.jobs,
     )
 
 
@@ -365,10 +371,12 @@ def _add_loop(commands):
         )
     for part in (after, simulate):
         part.add_argument(
-            "--experiment", default="caffenet-small", help="(caffenet-small)"
+            "--experiment",
+            default="auto",
+            help="what is trained, such as caffenet-small (squeezenet-linear where its "
+            "weights can be had, else caffenet-small)",
         )
         part.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
-        part.add_argument("--seed", type=natural, default=1, help="(1)")
         part.add_argument(
             "--review",
             type=positive,
@@ -376,6 +384,10 @@ def _add_loop(commands):
             metavar="N",
             help="photos listed for a review (40)",
         )
+    after.add_argument("--seed", type=natural, default=1, help="(1)")
+    simulate.add_argument(
+        "--seeds", type=_seeds, default=(1, 2, 3), metavar="N,N", help="(1,2,3)"
+    )
     simulate.add_argument(
         "--rounds", type=positive, default=5, metavar="N", help="reviews (5)"
     )
@@ -394,7 +406,7 @@ def _next(options: argparse.Namespace) -> None:
 
 
 def _simulate(options: argparse.Namespace) -> None:
-    from dec.classify.loop import simulate
+    from dec.classify.simulate import simulate
 
     simulate(
         options.folder,
@@ -403,7 +415,7 @@ def _simulate(options: argparse.Namespace) -> None:
         options.experiment,
         rounds=options.rounds,
         review=options.review,
-        seed=options.seed,
+        seeds=options.seeds,
         device=options.device,
     )
 

@@ -4,6 +4,7 @@ import itertools
 import json
 import shutil
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -22,11 +23,11 @@ GUESSES = ("probability", "second", "second_probability")
 HEADER = ("set", "file", "class", "predicted", *GUESSES)
 
 
-def evaluate(run: Run, files: Files, facts: dict) -> None:
+def evaluate(run: Run, files: Files, facts: dict, kept: Path | None = None) -> None:
     """Writes input.json, predictions.csv and metrics.json of a run with weights.
 
     By the deploy net, photos cropped in the middle: as new photos will be. facts: what
-    metrics.json holds beside.
+    metrics.json holds beside. kept: see Classifier.
     """
     start = time.monotonic()
     mean = files.data.folder / "mean.binaryproto"
@@ -34,7 +35,7 @@ def evaluate(run: Run, files: Files, facts: dict) -> None:
         shutil.copy(mean, run.path / "mean.binaryproto")
     write_input(run.path, files.preparation, files.data.classes)
     on_gpu = files.solver.solver_mode == files.solver.GPU
-    classifier = Classifier(run.path, "gpu" if on_gpu else "cpu")
+    classifier = Classifier(run.path, "gpu" if on_gpu else "cpu", kept)
     scores, lines = {}, [HEADER]
     with progress.bar(
         sum(map(sum, files.data.counts.values())), "evaluating", " photos"
@@ -53,6 +54,7 @@ def evaluate(run: Run, files: Files, facts: dict) -> None:
         **facts,
         "seed": files.solver.random_seed,
         "weighted": files.is_weighted,
+        "frozen": files.is_frozen,
         "data": str(files.data.folder),
         "folder": files.data.facts["folder"],
         "classes": files.data.classes,
@@ -79,12 +81,12 @@ def guesses(proba: np.ndarray, classes: list[str]) -> tuple[str, str, str, str]:
 
 
 def _proba(classifier, database, photos, bar):
-    def rows():
+    def read():
         for jpeg, label in itertools.islice(encoded.read_photos(database), photos):
             bar.update()
-            yield label, classifier.preparation.row(jpeg)
+            yield label, jpeg
 
-    labels, proba = zip(*classifier.rows(rows()), strict=True)
+    labels, proba = zip(*classifier.proba(read()), strict=True)
     return np.stack(proba), np.array(labels)
 
 

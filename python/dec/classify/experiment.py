@@ -12,6 +12,7 @@ from dec.data.labelled.prepare import PhotoInput
 from dec.engine import experiment as engine
 from dec.engine.runs import Run, digest
 from dec.nets import feature_net, prototxt
+from dec.nets.weights import read_weights
 
 _LOSSES = ("SoftmaxWithLoss", "InfogainLoss")
 _WEIGHTED = "weighted"  # the solver stage that chooses the weighted loss
@@ -57,6 +58,16 @@ class Experiment(engine.Experiment):
             found = feature_net.FeatureNet.find(f"{path.parent}/{path.name}")
             return feature_net.open_net(found).weights
         return path
+
+    def weights(self, given: Path | None = None, sha256: str | None = None):
+        """The caffemodel to start from: the one that the user has given, or `start`.
+
+        Raises DecError for one that cannot be read, or has another SHA-256.
+        """
+        found = given or self.start()
+        if found:
+            read_weights(found, sha256)
+        return found
 
     def data(self) -> Path:
         """The data set that the net's training reads."""
@@ -143,6 +154,14 @@ class Files(engine.Stage):
     def is_regression(self) -> bool:
         """Whether the last layer is found by dec.classify.linear."""
         return self.solver.type == _REGRESSION
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether all layers but the last keep the weights that they start with."""
+        last = self.last.name
+        return self.is_regression or all(
+            layer.name == last or _is_frozen(layer) for layer in self.net.layer
+        )
 
     @property
     def is_weighted(self) -> bool:
@@ -245,6 +264,17 @@ class Files(engine.Stage):
         layer = _data_layer(net, "TEST")
         layer.data_param.source = str(self.data.folder / "test")
         return net
+
+
+def _is_frozen(layer) -> bool:
+    """Whether no training changes its numbers: no weights, or none that are learned."""
+    if layer.type in ("BatchNorm", "Scale", "Bias", "PReLU"):
+        return False
+    if _outputs(layer) is None:
+        return not layer.param
+    biased = getattr(_outputs(layer), "bias_term", True)
+    rates = [param.lr_mult for param in layer.param]
+    return len(rates) > biased and not any(rates)
 
 
 def check_layers(net, deploy, source: Path) -> None:

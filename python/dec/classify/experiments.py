@@ -14,6 +14,7 @@ from dec.base.files import names_folder, printable
 from dec.base.progress import say
 from dec.base.text_tables import markdown
 from dec.base.words import duration
+from dec.classify import kept
 from dec.classify.clusters import named_by_majority, read_clusters
 from dec.classify.experiment import Experiment
 from dec.classify.train import finetune
@@ -138,6 +139,8 @@ def run_experiments(
     clusters are left out, and this is said, without `clusters`.
     """
     experiment = Experiment.find(name)
+    if not only_table:
+        weights = experiment.weights(weights)
     truth = find_photos(folder)
     classes = sorted(set(truth.values()))
     file = listed or experiment.folder / "experiments.toml"
@@ -162,6 +165,7 @@ def run_experiments(
             weights=weights,
             weighted=trial.weighted,
             changes=trial.solver,
+            keep=root / kept.FILE,
         )
         _write_table(root, trials, seeds)
     print(table(root, trials, seeds))

@@ -8,6 +8,7 @@ InnerProduct layer like any other.
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from dec.base.errors import DecError
 from dec.base.files import printable
 from dec.base.machine import machine
 from dec.classify.experiment import Files
+from dec.classify.kept import Kept
 from dec.data.leveldb import encoded
 from dec.nets.forward import Deployed
 from dec.nets.weights import Weights, net_shapes, refuse_others, say_match
@@ -112,11 +114,12 @@ def fit(
     return Regression(weight, bias, float(last.C), losses, iterations)
 
 
-def train(files: Files, start: Weights, result: str) -> dict:
+def train(files: Files, start: Weights, result: str, kept: Path | None = None) -> dict:
     """Writes the run's prototxts and weights; returns what metrics.json holds of it.
 
     In Caffe's process. start: the weights of all layers but the last. result: the file
-    that gets the weights. Raises DecError as `fit`, and for weights of another net.
+    that gets the weights. kept: a file that keeps what the net says of photos (dec.
+    classify.kept). Raises DecError as `fit`, and for weights of another net.
     """
     begun = time.monotonic()
     files.write()
@@ -131,7 +134,7 @@ def train(files: Files, start: Weights, result: str) -> dict:
     shapes = net_shapes(net.net)
     refuse_others(start, {n: s for n, s in shapes.items() if n != last.name})
     matched = say_match(start, {n: s for n, s in shapes.items() if n != last.name})
-    rows, labels = _rows(files, net, last.bottom[0])
+    rows, labels = _rows(files, net, last.bottom[0], kept)
     found = fit(
         rows,
         labels,
@@ -165,14 +168,21 @@ def train(files: Files, start: Weights, result: str) -> dict:
     }
 
 
-def _rows(files: Files, net: Deployed, blob: str) -> tuple[np.ndarray, np.ndarray]:
+def _rows(
+    files: Files, net: Deployed, blob: str, kept: Path | None
+) -> tuple[np.ndarray, np.ndarray]:
     """What the net says of the photos of train, n x width, and their labels."""
     with progress.bar(sum(files.data.counts["train"]), "features", " photos") as bar:
 
-        def prepared():
+        def read():
             for jpeg, label in encoded.read_photos(files.data.folder / "train"):
-                yield label, files.preparation.row(jpeg)
+                yield label, jpeg
                 bar.update()
 
-        labels, rows = zip(*net.rows(prepared(), blob), strict=True)
+        if kept:
+            found = Kept(kept, net, files.deploy_file, files.preparation).rows(read())
+        else:
+            prepared = ((x, files.preparation.row(jpeg)) for x, jpeg in read())
+            found = net.rows(prepared, blob)
+        labels, rows = zip(*found, strict=True)
     return np.stack(rows), np.array(labels)

@@ -9,6 +9,7 @@ The folder of a loop holds
     answers.csv    file, class: what the reviews so far said
     labels.csv     file, class, probability, …: the last net's guess for every photo
     round-01, …    a data set and a run of dec finetune each
+    features.sqlite   what the net says of photos, where its last layer alone is trained
 """
 
 import json
@@ -18,26 +19,23 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from dec.base import files
 from dec.base.atomic import partial_path, replace_dir, write_text_atomic
 from dec.base.errors import DecError
 from dec.base.files import printable
 from dec.base.progress import say
 from dec.base.tables import read_columns, read_pairs, write_table
-from dec.classify.clusters import named_by_majority, read_clusters
+from dec.classify import kept
+from dec.classify.clusters import read_clusters
 from dec.classify.experiment import Experiment
 from dec.classify.new_photos import classify
 from dec.classify.train import finetune
-from dec.data.labelled.dataset import build_labelled, find_photos
+from dec.data.labelled.dataset import build_labelled
 from dec.data.labelled.labels import one_spelling
-from dec.engine.runs import Run
-from dec.page.plotting import BLUE, GREY, GRID, plot
-from dec.scores.classes import interval
+from dec.engine.runs import Run, read_metrics
 
 REJECTED = "-"
-_CLEAR = 0.7  # of a cluster's photos are of one class: a user would name it
+AUTO, PREFERRED, OTHERWISE = "auto", "squeezenet-linear", "caffenet-small"
 _LINKS = re.compile(r"[^/]+/([^/]+)?")
 _CLUSTERS = ("cluster", "photos", "class")
 _REVIEW = ("file", "guess", "probability", "class")
@@ -110,19 +108,22 @@ def go_on(
 ) -> None:
     """One round: takes the answers, trains on what has a class, labels every photo.
 
-    The least certain photos are listed in review.csv for the next round. Raises
-    DecError for answers that cannot be understood, and too few of them.
+    The least certain photos are listed in review.csv for the next round. experiment:
+    see `tuner_of`. Raises DecError for answers that cannot be understood, and too few
+    of them.
     """
     folder, clusters = _facts(root)
     answers = _answers(root, set(clusters))
     labels = _labels(root, clusters, answers)
     number = 1 + max((_number(p) for p in root.glob("round-*/done")), default=0)
     at = root / f"round-{number:02}"
-    tuner = Experiment.find(experiment)
+    tuner = tuner_of(experiment)
     options = replace(tuner.options(), seed=seed)
     out = at / "data-{}x{}".format(*options.size)
+    weights = tuner.weights(None)
     data = build_labelled(folder, out, options, dict(sorted(labels.items())))
-    finetune(tuner, Run(at / "run"), data, device=device, seed=seed)
+    run, keep = Run(at / "run"), root / kept.FILE
+    finetune(tuner, run, data, device=device, seed=seed, weights=weights, keep=keep)
     _label_all(root, at, folder)
     listed = _least_certain(root, folder, set(answers), review)
     # In this order: a kill in between loses no answer.
@@ -135,6 +136,20 @@ def go_on(
         f"{root / 'review.csv'}: write the class of each ({REJECTED} for none). Then "
         "the same command again."
     )
+
+
+def tuner_of(experiment: str) -> Experiment:
+    """By its name; AUTO: PREFERRED where its weights can be had, else OTHERWISE."""
+    if experiment != AUTO:
+        return Experiment.find(experiment)
+    try:
+        found = Experiment.find(PREFERRED)
+        found.weights(None)
+    except DecError as error:
+        say(f"{error}\nWithout it {OTHERWISE} is trained, from random weights.")
+        return Experiment.find(OTHERWISE)
+    say(f"trains {PREFERRED}")
+    return found
 
 
 def _facts(root: Path) -> tuple[Path, dict[str, str]]:
@@ -195,144 +210,25 @@ def _labels(root: Path, clusters: dict[str, str], answers: dict) -> dict[str, st
 
 def _label_all(root: Path, at: Path, folder: Path) -> None:
     out = at / "labels.csv"
-    classify(at / "run", [folder], out)
+    classify_all(at, folder, root)
     shutil.copyfile(out, root / "labels.csv")
+
+
+def classify_all(at: Path, folder: Path, root: Path) -> None:
+    """Writes at/labels.csv by the run in at/run, for all photos."""
+    run, keep = at / "run", root / kept.FILE
+    frozen = read_metrics(run)["frozen"]
+    classify(run, [folder], at / "labels.csv", kept=keep if frozen else None)
 
 
 def _least_certain(root: Path, folder: Path, seen: set[str], count: int) -> list:
     """Rows for a review: photos that nobody has looked at, the least certain first."""
-    rows = _labelled(root / "labels.csv", folder)
+    rows = labelled(root / "labels.csv", folder)
     left = [(n, label, p, "") for n, label, p in rows if n not in seen]
     return sorted(left, key=lambda row: (float(row[2]), row[0]))[:count]
 
 
-def _labelled(path: Path, folder: Path) -> list[tuple[str, str, str]]:
+def labelled(path: Path, folder: Path) -> list[tuple[str, str, str]]:
     """Name below `folder`, class and probability of every photo that dec could read."""
     rows = read_columns(path, ("file", "class", "probability"), ours=True)
     return [(str(Path(n).relative_to(folder)), c, p) for _, (n, c, p) in rows if c]
-
-
-def simulate(
-    folder: Path,
-    clusters: Path,
-    root: Path,
-    experiment: str,
-    *,
-    rounds: int = 5,
-    review: int = 40,
-    seed: int = 1,
-    device: str = "cpu",
-    changes: str = "",
-) -> list[dict]:
-    """The loop with the true class folders as the reviewer, and what it comes to.
-
-    Test photos (a tenth, by seed) are reviewed by nobody. "loop": clusters are named
-    by what most of their photos are, but for mixed ones, in which fewer than 70% are
-    of one class: their photos are left out until they are reviewed. Then, round by
-    round, the `review` least certain photos get their true class. "random": as many
-    photos, picked at random, have their true class, and no others have one. Both train
-    from random weights each time.
-
-    Writes root/curve.csv and root/curve.png; returns the rows of the curve.
-    """
-    truth = find_photos(folder)
-    found = read_clusters(clusters)
-    named = named_by_majority(found, truth, _CLEAR)
-    by_cluster = {n: named[c] for n, c in found.items() if n in truth and c in named}
-    right = sum(truth[n] == label for n, label in by_cluster.items())
-    say(
-        f"{len(named)} of {len(set(found.values()))} clusters are clear enough to have "
-        f"a name: {len(by_cluster):,} photos, {right / len(by_cluster):.1%} rightly"
-    )
-    tuner = Experiment.find(experiment)
-    root.mkdir(parents=True, exist_ok=True)
-    (root / files.MARKER).touch()
-    rng = np.random.default_rng(seed)
-    shuffled = [sorted(truth)[i] for i in rng.permutation(len(truth))]
-    curve: list[dict] = []
-    pool = None  # photos that may be reviewed: not those of test
-    seen: list[str] = []
-    for number in range(rounds + 1):
-        labels = by_cluster | {n: truth[n] for n in seen}
-        at = root / f"loop-{number:02}"
-        metrics = _trained(tuner, folder, at, labels, seed, device, changes)
-        if pool is None:
-            test = _test_photos(at)
-            pool = [n for n in shuffled if n not in test]
-        curve.append(_point("loop", len(seen), metrics))
-        chosen = pool[: len(seen)]
-        if chosen:
-            at = root / f"random-{number:02}"
-            labels = {n: truth[n] for n in chosen}
-            metrics = _trained(tuner, folder, at, labels, seed, device, changes)
-            curve.append(_point("random", len(chosen), metrics))
-        _write_curve(root, curve)
-        if number < rounds:
-            at = root / f"loop-{number:02}"
-            classify(at / "run", [folder], at / "labels.csv")
-            listed = _ranked(at / "labels.csv", folder, set(seen), set(pool))
-            seen += listed[:review]
-    return curve
-
-
-def _trained(tuner, folder, at, labels, seed, device, changes) -> dict:
-    at.mkdir(parents=True, exist_ok=True)
-    table = at / "given.csv"
-    write_table(table, [("file", "class"), *sorted(labels.items())])
-    options = replace(tuner.options(), seed=seed, labels=table)
-    out = at / "data-{}x{}".format(*options.size)
-    data = build_labelled(folder, out, options)
-    run = Run(at / "run")
-    return finetune(tuner, run, data, device=device, seed=seed, changes=changes)
-
-
-def _test_photos(at: Path) -> set[str]:
-    rows = read_columns(at / "run" / "predictions.csv", ("set", "file"), ours=True)
-    return {name for _, (which, name) in rows if which == "test"}
-
-
-def _ranked(path: Path, folder: Path, seen: set[str], pool: set[str]) -> list[str]:
-    rows = sorted(_labelled(path, folder), key=lambda row: (float(row[2]), row[0]))
-    return [name for name, _, _ in rows if name in pool and name not in seen]
-
-
-def _point(way: str, reviewed: int, metrics: dict) -> dict:
-    test = metrics["test"]
-    low, high = interval(test["right"], test["n"])
-    return {
-        "way": way,
-        "reviewed": reviewed,
-        "photos": sum(metrics["counts"]["train"]),
-        "accuracy": test["accuracy"],
-        "low": low,
-        "high": high,
-    }
-
-
-def _write_curve(root: Path, curve: list[dict]) -> None:
-    header = tuple(curve[0])
-    rows = [tuple(point.values()) for point in curve]
-    write_table(root / "curve.csv", [header, *rows])
-    figure, axes = plot(6.4, 4.0, "Accuracy by photos reviewed")
-    names = {
-        "loop": ("clusters, then the least certain", BLUE),
-        "random": ("photos picked at random", GREY),
-    }
-    for way, (label, color) in names.items():
-        points = [p for p in curve if p["way"] == way]
-        if points:
-            x, y = [p["reviewed"] for p in points], [p["accuracy"] for p in points]
-            error = [
-                [p["accuracy"] - p["low"] for p in points],
-                [p["high"] - p["accuracy"] for p in points],
-            ]
-            axes.errorbar(x, y, error, color=color, label=label, marker="o", capsize=3)
-    axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
-    axes.set_xlabel("photos that the reviewer has looked at")
-    axes.set_ylabel("test photos right (95% interval)")
-    axes.grid(color=GRID, linewidth=0.8)
-    axes.legend(frameon=False, loc="lower right")
-    figure.savefig(root / "curve.png", dpi=120)
-    last = curve[-1]
-    way = f"{last['way']}, {last['reviewed']:,} reviewed"
-    say(f"{way}: {last['accuracy']:.1%} of the test photos right")

@@ -3,21 +3,26 @@
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from dec.base import files
 from dec.base.atomic import write_text_atomic
 from dec.base.errors import DecError
 from dec.base.files import printable
+from dec.base.parallel import BATCH, each
 from dec.base.progress import bar, say
 from dec.base.tables import cut_half_row, read_columns, table_line, write_table
 from dec.classify.evaluate import GUESSES, guesses
-from dec.classify.predict import Classifier, read_input
+from dec.classify.predict import WEIGHTS, Classifier, read_input
 from dec.data.labelled.prepare import encode
 from dec.engine.runs import digest
 from dec.nets import caffe_process
+from dec.nets.forward import silently
 from dec.photos.load import BadPhoto
+
+Answer = tuple[str, str, str, str] | BadPhoto  # class, probability; the second's
 
 HEADER = ("file", "class", *GUESSES, "problem")
 _NAMED = 10  # photos that cannot be read and are named
@@ -31,6 +36,8 @@ def classify(
     move: Path | None = None,
     link: Path | None = None,
     device: str = "cpu",
+    jobs: int | None = None,
+    kept: Path | None = None,
 ) -> None:
     """Writes class, probability and second guess of every photo.
 
@@ -38,7 +45,10 @@ def classify(
     file; a second call goes on behind its last line. Without one the answers are
     printed as a table. move, link: a folder in which every photo is moved or linked
     into a folder of its class; the CSV file is in it then (classes.csv), unless `out`
-    names another. No file is overwritten.
+    names another. No file is overwritten. jobs: processes, None for one a core, or as
+    many as the back end of joblib's parallel_config has; on a GPU it is one. kept: a
+    file that keeps what the net says of photos before its last layer; then all is done
+    in one process.
 
     Raises DecError for a folder without a finished run, sources that are not there,
     or a CSV file of another run.
@@ -50,50 +60,95 @@ def classify(
     if target and out is None:
         out = target / "classes.csv"
     photos = list(_photos(sources, target))
+    answering = Answering(folder.resolve(), device, kept)
     if out is None:
-        caffe_process.run(
-            lambda: _print(answers(folder, photos, device)), folder / "classify.log"
-        )
+        _with_answers(_print, answering, photos, jobs)
         return
     done = _claim(folder, out, photos)
     left = [photo for photo in photos if str(photo) not in done]
     if done:
         say(f"{printable(out)}: goes on behind {len(done):,} photos")
     if left:
-        caffe_process.run(
-            lambda: _append(out, answers(folder, left, device), len(left)),
-            folder / "classify.log",
+        _with_answers(
+            lambda found: _append(out, found, len(left)), answering, left, jobs
         )
     if target:
         _place(out, target, sources, classes, bool(move))
     say(f"classes: {printable(out)}")
 
 
-def answers(
-    folder: Path, photos: Iterable[Path], device: str = "cpu"
-) -> Iterator[tuple[Path, tuple[str, str, str, str] | BadPhoto]]:
-    """For every photo its guesses, or why it cannot be read. In Caffe's process."""
-    classifier = Classifier(folder, device)
-    preparation = classifier.preparation
-    batch: list[tuple[Path, object]] = []
+@dataclass(frozen=True)
+class Answering:
+    """What a run says of photos, a task at a time, in any process or machine.
 
-    def answered():
-        rows = [pair for pair in batch if not isinstance(pair[1], BadPhoto)]
-        found = classifier.rows(rows)
-        for photo, row in batch:
-            bad = isinstance(row, BadPhoto)
-            yield photo, row if bad else guesses(next(found)[1], classifier.classes)
+    By one thread, so that the numbers are the same wherever a task is done; many photos
+    are for many processes.
+    """
 
-    for photo in photos:
-        try:
-            row = preparation.row(encode(photo, preparation.size))
-        except BadPhoto as error:
-            row = error
-        batch.append((photo, row))
-        if len(batch) == classifier.batch:
-            yield from answered()
-            batch.clear()
-    yield from answered()
+    folder: Path
+    device: str = "cpu"
+    kept: Path | None = None
+
+    def __call__(self, photos: list[Path]) -> list[Answer]:
+        """For every photo its guesses, or why it cannot be read."""
+        from threadpoolctl import threadpool_limits
+
+        classifier = _opened(self)
+        found: dict[int, Answer] = {}
+
+        def readable() -> Iterator[tuple[int, bytes]]:
+            for i, photo in enumerate(photos):
+                try:
+                    yield i, encode(photo, classifier.preparation.size)
+                except BadPhoto as error:
+                    found[i] = error
+
+        with threadpool_limits(limits=1):
+            for i, proba in classifier.proba(readable()):
+                found[i] = guesses(proba, classifier.classes)
+        return [found[i] for i in range(len(photos))]
+
+
+_classifiers: dict[tuple, Classifier] = {}  # of this process
+
+
+def _opened(answering: Answering) -> Classifier:
+    files = (answering.folder / name for name in ("deploy.prototxt", WEIGHTS))
+    stats = [(found.st_mtime_ns, found.st_ino) for found in map(os.stat, files)]
+    key = (answering, *stats)
+    if key not in _classifiers:
+        _classifiers.clear()  # one at a time is as much memory as needed
+        with silently():
+            _classifiers[key] = Classifier(
+                answering.folder, answering.device, answering.kept
+            )
+    return _classifiers[key]
+
+
+def _with_answers(
+    use: Callable[[Iterable[tuple[Path, Answer]]], None],
+    answering: Answering,
+    photos: list[Path],
+    jobs: int | None,
+) -> None:
+    """Calls `use` with every photo and its answer, in order.
+
+    Few photos are answered in one child; many by joblib's processes or a cluster's,
+    after a child has opened the net, so that what is wrong with it is said in words.
+    """
+
+    def all_of(jobs: int | None) -> Iterator[tuple[Path, Answer]]:
+        for batch in each(answering, photos, jobs, ordered=True, whole=True):
+            yield from batch
+
+    log = answering.folder / "classify.log"
+    if answering.kept or answering.device != "cpu" or len(photos) <= BATCH:
+        jobs = 1
+    if jobs == 1:
+        caffe_process.run(lambda: use(all_of(1)), log)
+    else:
+        caffe_process.run(lambda: Classifier(answering.folder) and None, log)
+        use(all_of(jobs))
 
 
 def _photos(sources: list[Path], target: Path | None) -> Iterator[Path]:

@@ -1,15 +1,20 @@
 """Classes of photos by a run's deploy net."""
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+import numpy as np
 
 from dec.base.atomic import write_text_atomic
 from dec.base.errors import DecError
+from dec.classify.kept import Kept
 from dec.data.labelled.prepare import PhotoInput
 from dec.nets import prototxt
-from dec.nets.forward import Deployed
+from dec.nets.forward import Deployed, Tag
 
-NEEDED = ("deploy.prototxt", "final.caffemodel", "input.json")
+WEIGHTS = "final.caffemodel"
+NEEDED = ("deploy.prototxt", WEIGHTS, "input.json")
 
 
 def write_input(folder: Path, preparation: PhotoInput, classes: list[str]) -> None:
@@ -29,15 +34,24 @@ def write_input(folder: Path, preparation: PhotoInput, classes: list[str]) -> No
 class Classifier(Deployed):
     """The net of a finished run; its rows are prepared photos.
 
-    classes: their names by number. preparation: of photos.
+    classes: their names by number. preparation: of photos. kept: a file that keeps what
+    the layers before the last say of photos (dec.classify.kept).
     """
 
-    def __init__(self, folder: Path, device: str = "cpu"):
+    def __init__(self, folder: Path, device: str = "cpu", kept: Path | None = None):
         folder = Path(folder)
         self.classes, self.preparation = read_input(folder)
-        super().__init__(
-            folder / "deploy.prototxt", folder / "final.caffemodel", device
-        )
+        deploy = folder / "deploy.prototxt"
+        super().__init__(deploy, folder / WEIGHTS, device)
+        self._kept = kept and Kept(kept, self, deploy, self.preparation)
+
+    def proba(
+        self, photos: Iterable[tuple[Tag, bytes]]
+    ) -> Iterator[tuple[Tag, np.ndarray]]:
+        """Tag and a probability a class of every photo, a JPEG of the net's size."""
+        if self._kept:
+            return self._kept.proba(photos)
+        return self.rows((tag, self.preparation.row(jpeg)) for tag, jpeg in photos)
 
 
 def read_input(folder: Path) -> tuple[list[str], PhotoInput]:

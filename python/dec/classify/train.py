@@ -33,6 +33,7 @@ def finetune(
     weighted: bool = False,
     patience: int | None = None,
     changes: str = "",
+    keep: Path | None = None,
 ) -> dict:
     """Trains, evaluates, and returns the metrics; skips what is up to date.
 
@@ -40,7 +41,9 @@ def finetune(
     ones where it has none. weighted: every
     class counts the same in the loss. patience: validations without a better one
     after which training stops; the best weights are the result then. changes: fields
-    of the solver, in prototxt's words, instead of the file's.
+    of the solver, in prototxt's words, instead of the file's. keep: a file for what the
+    net says of photos before its last layer, where that layer alone is trained; it is
+    not asked again then.
 
     An interrupted run goes on from its last snapshot and ends with the same bits as
     one that was not stopped (CPU, same seed and threads).
@@ -53,13 +56,14 @@ def finetune(
         progress.say(f"{run.path}: up to date")
         return json.loads(run.metrics.read_text(encoding="utf-8"))
 
+    kept = keep if files.is_frozen else None
     if files.is_regression:
-        facts = _regression(files, key, start, patience)
+        facts = _regression(files, key, start, patience, kept)
     else:
         facts = _training(files, key, start, patience)
     facts |= {"experiment": str(experiment.folder), "changes": changes}
     # In a process of its own: Caffe has the LevelDBs open in the other.
-    caffe_process.run(lambda: evaluate(run, files, facts), run.log)
+    caffe_process.run(lambda: evaluate(run, files, facts, kept), run.log)
     run.finish(_EVALUATE, key, list(RESULTS))
     return json.loads(run.metrics.read_text(encoding="utf-8"))
 
@@ -85,7 +89,11 @@ def _training(
 
 
 def _regression(
-    files: Files, key: str, start: Weights | None, patience: int | None
+    files: Files,
+    key: str,
+    start: Weights | None,
+    patience: int | None,
+    kept: Path | None,
 ) -> dict:
     """By logistic regression; returns what metrics.json holds of it."""
     if start is None:
@@ -103,7 +111,7 @@ def _regression(
         history = run.path / HISTORY
 
         def work() -> None:
-            facts = linear.train(files, start, FINAL)
+            facts = linear.train(files, start, FINAL, kept)
             write_text_atomic(history, json.dumps(facts) + "\n")
 
         caffe_process.run(work, run.log)

@@ -1,15 +1,13 @@
 """Clusters for new rows, by the deploy net of a finished run."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
-
-import numpy as np
 
 from dec.base.errors import DecError
 from dec.base.tables import table_line
 from dec.data.inputs import read_rows
-from dec.data.registry import Reader, reader
+from dec.data.registry import Block, reader
 from dec.engine.runs import preparation
 from dec.nets import caffe_process
 from dec.nets.forward import Deployed
@@ -35,22 +33,21 @@ def assign(folder: Path, files: list[Path]) -> None:
     for path in files:
         if not path.exists():
             raise DecError(f"{path}: there is no such file")
+    # Rows are made here, by processes of joblib or of a cluster (docs/scale.md).
     caffe_process.run(
-        lambda: _print_clusters(folder, files, rows), folder / "assign.log"
+        lambda blocks: _print_clusters(folder, blocks, rows.shape),
+        folder / "assign.log",
+        feed=(block for path in files for block in read_rows(path, rows)),
     )
 
 
-def _print_clusters(folder: Path, files: list[Path], reader: Reader) -> None:
-    net = deployed(folder, reader.shape)
+def _print_clusters(
+    folder: Path, blocks: Iterable[Block], shape: tuple[int, ...]
+) -> None:
+    net = deployed(folder, shape)
     print("name,cluster,probability")
-    for name, proba in net.rows(_rows(files, reader), "proba"):
+    rows = (pair for names, rows in blocks for pair in zip(names, rows, strict=True))
+    for name, proba in net.rows(rows, "proba"):
         cluster = proba.argmax()
         sys.stdout.write(table_line((name, cluster, f"{proba[cluster]:.6f}")))
     sys.stdout.flush()
-
-
-def _rows(files: list[Path], reader: Reader) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and values of every row of all files."""
-    for path in files:
-        for names, rows in read_rows(path, reader):
-            yield from zip(names, rows, strict=True)

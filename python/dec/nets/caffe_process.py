@@ -8,13 +8,14 @@ import contextlib
 import ctypes
 import gc
 import os
+import pickle
 import queue
 import re
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from dec.base import progress
@@ -26,8 +27,14 @@ _NO_READER = 141  # exit code: whoever read the child's output has seen enough
 _children: set[int] = set()  # that are at work
 
 
-def run(work: Callable[[], None], log: Path) -> None:
+def run(
+    work: Callable[..., None], log: Path, feed: Iterable[object] | None = None
+) -> None:
     """Does the work in a child whose standard error goes to the log file.
+
+    feed: what `work` gets an iterator of, made in this process while the child works:
+    by processes of joblib or a cluster, say, which a child can not talk to. An error in
+    making it ends the child and passes.
 
     Raises DecError with what failed: the work's own DecError, Caffe's fatal
     check, or the signal that ended the child; or that the log cannot be written.
@@ -42,18 +49,31 @@ def run(work: Callable[[], None], log: Path) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     reader, writer = os.pipe()
+    source, sink = os.pipe() if feed is not None else (None, None)
 
     def in_child() -> int:
         os.close(reader)
-        return _child(work, errors, writer)
+        if source is None:
+            return _child(work, errors, writer)
+        os.close(sink)
+        return _child(lambda: work(_received(source)), errors, writer)
 
     child, ended = _fork(in_child)
     os.close(writer)
     os.close(errors)
     _children.add(child)
-    status = _wait(child)
-    _children.discard(child)
-    ended()
+    try:
+        if source is not None:
+            os.close(source)
+            _send(feed, sink)
+    except BaseException:
+        os.kill(child, signal.SIGKILL)
+        os.close(reader)
+        raise
+    finally:
+        status = _wait(child)
+        _children.discard(child)
+        ended()
     message = os.fdopen(reader).read()
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGINT:
         raise KeyboardInterrupt
@@ -61,6 +81,34 @@ def run(work: Callable[[], None], log: Path) -> None:
         raise BrokenPipeError
     if status != 0:
         raise DecError(message or _what_failed(status, log, start))
+
+
+def _send(feed: Iterable[object], sink: int) -> None:
+    try:
+        for item in feed:
+            if not _is_written(sink, pickle.dumps(item, pickle.HIGHEST_PROTOCOL)):
+                return  # the child has ended; its status says why
+    finally:
+        os.close(sink)
+
+
+def _is_written(sink: int, data: bytes) -> bool:
+    left = memoryview(data)
+    try:
+        while left:
+            left = left[os.write(sink, left) :]
+    except BrokenPipeError:
+        return False
+    return True
+
+
+def _received(source: int) -> Iterator[object]:
+    with open(source, "rb") as file:
+        while True:
+            try:
+                yield pickle.load(file)
+            except EOFError:
+                return
 
 
 def interrupt() -> None:

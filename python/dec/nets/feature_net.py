@@ -4,14 +4,11 @@ A folder has a deploy net and features.toml, which says which blob is taken, how
 becomes a row, how a photo becomes the net's input, and which weights are needed.
 """
 
-import contextlib
 import json
 import math
-import os
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -265,25 +262,11 @@ _nets: dict[tuple[str, str], object] = {}  # of this process
 
 
 def _opened(extractor: Extractor):
-    from dec.nets.forward import Deployed
+    from dec.nets.forward import Deployed, silently
 
     key = (extractor.net.key(), str(extractor.weights))
     if key not in _nets:
         _nets.clear()  # one at a time is as much memory as needed
-        with _silent():
+        with silently():
             _nets[key] = Deployed(extractor.net.deploy, extractor.weights)
     return _nets[key]
-
-
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """Without the log that Caffe writes to standard error when it sets up a net."""
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

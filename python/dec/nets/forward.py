@@ -5,6 +5,8 @@ are the same bits whatever other rows are in its batch, and how many. (Its place
 batch may change the last bit: BLAS adds up the rows at the end otherwise.)
 """
 
+import contextlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -92,6 +94,35 @@ class Deployed:
         self.net.forward(end=self._ends.get(top))
         return self.net.blobs[top].data[:n].reshape(n, -1).copy()
 
+    def behind(self, rows: np.ndarray, blob: str) -> np.ndarray:
+        """The net's first output for up to `batch` rows of a blob inside of it.
+
+        rows: n x what `block` gives for that blob; only the layers behind it compute.
+        """
+        n = len(rows)
+        data = self.net.blobs[blob].data
+        data[n:] = 0
+        data[:n] = rows.reshape(n, *data.shape[1:])
+        names = list(self.net.bottom_names)
+        at = names.index(self._ends[blob])
+        start = next(x for x in names[at + 1 :] if blob in self.net.bottom_names[x])
+        self.net.forward(start=start)
+        return self.net.blobs[self.net.outputs[0]].data[:n].reshape(n, -1).copy()
+
     def _forward(self, block, top) -> Iterator[tuple[Tag, np.ndarray]]:
         tags, rows = zip(*block, strict=True)
         yield from zip(tags, self.block(np.stack(rows), top), strict=True)
+
+
+@contextlib.contextmanager
+def silently() -> Iterator[None]:
+    """Without the log that Caffe writes to standard error when it sets up a net."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -181,7 +181,7 @@ def _clean(options: argparse.Namespace) -> None:
         move=options.move,
         listed=options.listed,
         near=options.near,
-        alike=options.describer(options.alike) if options.alike else None,
+        alike=options.alike and options.describer(options.alike, options.max_pixels),
         least=options.least or ALIKE,
         max_pixels=options.max_pixels,
         jobs=options.jobs,

@@ -23,12 +23,15 @@ class Described:
     reading: Reading
 
     @classmethod
-    def by(cls, net: str) -> "Described":
-        """By the net's name; raises DecError as `open_net`."""
+    def by(cls, net: str, max_pixels: int = MAX_PIXELS) -> "Described":
+        """By the net's name; photos of more pixels cannot be read.
+
+        Raises DecError as `open_net`.
+        """
         frame = Frame.checked(SIZE, COLOURS, "crop")
         features = NetFeatures.opened(net, frame.fit)
         key = features.facts()["key"]
-        return cls(net, key, Reading(frame, features, MAX_PIXELS))
+        return cls(net, key, Reading(frame, features, max_pixels))
 
     def rows(
         self, paths: list[str], jobs: int | None

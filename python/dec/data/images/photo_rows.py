@@ -19,7 +19,7 @@ import numpy as np
 from dec.base import files, tables
 from dec.base.errors import DecError
 from dec.base.files import printable
-from dec.base.parallel import each, ending_workers
+from dec.base.parallel import each
 from dec.base.progress import bar, say
 from dec.data import leveldb
 from dec.data.images import photo_labels
@@ -184,7 +184,7 @@ class PhotoRows:
             )
         ]
         found = 0
-        with ending_workers(), bar(len(names), "reading", " photos") as shown:
+        with bar(len(names), "reading", " photos") as shown:
             jobs = 1 if len(names) <= _BATCH else jobs
             work = each(
                 self._reading, names, jobs, ordered=True, batch=_BATCH, whole=True
