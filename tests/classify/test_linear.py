@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from dec.base.errors import DecError
+from dec.base.tables import write_table
 from dec.classify import linear
 from dec.classify.experiment import Experiment
 from dec.classify.report import report
@@ -206,6 +207,35 @@ def test_weights_not_to_be_had(project, monkeypatch, tmp_path):
     assert result.returncode != 0
     assert "small.caffemodel is not there" in result.stderr
     assert "DEC_WEIGHTS=folder" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("finetune {} --from photos", "little-linear"),
+        ("finetune {} --from photos --weights no.caffemodel", "little-linear"),
+        ("experiments {} photos --list list.toml --run runs/list", "little"),
+        ("loop simulate photos clusters.csv --experiment {} --run runs/list", "little"),
+    ],
+)
+def test_missing_weights_are_noticed_before_photos_are_read(
+    project, monkeypatch, tmp_path, command, name
+):
+    monkeypatch.setenv("DEC_WEIGHTS", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for folder in ("prototxt", "photos"):
+        (tmp_path / folder).symlink_to(project / folder)
+    (tmp_path / "list.toml").write_text('[[experiment]]\nname = "all"\n')
+    rows = [(f"{c}/{i:02}.jpg", c) for c in CLASSES for i in range(20)]
+    write_table(tmp_path / "clusters.csv", [("file", "cluster"), *rows])
+    words = command.format(name).split()
+    result = finetune_samples.run(tmp_path, *words)
+    assert result.returncode != 0
+    assert "caffemodel is not there" in result.stderr or "cannot be read" in (
+        result.stderr
+    )
+    assert not (tmp_path / "data").exists()
+    assert not list(tmp_path.rglob("data-*")) and "looking" not in result.stderr
 
 
 def test_two_classes_have_two_outputs():

@@ -4,11 +4,13 @@ import functools
 import json
 import os
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from conftest import DEC, ROOT, assert_clear_error, run
+from dask_cluster import dask_workers
 from disks import small_disk
 from feature_samples import (
     DEPLOY,
@@ -23,6 +25,8 @@ from real_data import real
 from small_own import make_small_own
 
 from dec.base.errors import DecError
+from dec.base.parallel import each
+from dec.clustering.assign import assign
 from dec.data import leveldb
 from dec.data.images import photo_rows
 from dec.data.images.net_features import NetFeatures
@@ -314,7 +318,7 @@ def test_a_full_disk_and_a_cache_that_may_not_be_written(here, monkeypatch):
         assert os.listdir(disk / "weights") == ["filling"]
 
 
-def test_the_whole_way_by_commands(here):
+def test_the_whole_way_by_commands(here, capfd):
     """Photos, DEC on their features, new photos; the run's own get the same cluster."""
     good_photos(here / "photos", 40)
     make_small_own(here)
@@ -333,6 +337,14 @@ def test_the_whole_way_by_commands(here):
     name, cluster = head.index("name"), head.index("cluster")
     own = {row[name]: row[cluster] for row in (x.split(",") for x in lines[1:])}
     assert own == new and len(own) == 40
+    # In a process that has used joblib, and by a cluster's workers.
+    list(each(abs, range(99), 2))
+    capfd.readouterr()
+    assign(Path("runs/photos"), [Path("photos")])
+    assert capfd.readouterr().out == assigned.stdout
+    with dask_workers(2):
+        assign(Path("runs/photos"), [Path("photos")])
+    assert capfd.readouterr().out == assigned.stdout
     result = run([DEC, "run", "mnist", "--features", "small"], here)
     assert_clear_error(result, "mnist: has no features to choose from; photos has")
 

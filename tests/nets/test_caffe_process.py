@@ -43,6 +43,47 @@ def test_the_parents_garbage_is_left_alone(tmp_path):
         gc.enable()
 
 
+def test_it_is_fed_from_the_parent(tmp_path):
+    """More than a pipe holds, made where joblib's processes are."""
+    from dec.base.parallel import each
+
+    def items():
+        for batch in each(bytes, [100_000] * 40, 2, batch=5):
+            yield from batch
+
+    def work(found):
+        mark.write_text(f"{sum(len(made) for _, made in found):,}")
+
+    mark = tmp_path / "mark"
+    caffe_process.run(work, tmp_path / "log.txt", feed=items())
+    assert mark.read_text() == "4,000,000"
+    caffe_process.run(work, tmp_path / "log.txt", feed=[])
+    assert mark.read_text() == "0"
+
+
+def test_an_error_in_the_feed_ends_the_child(tmp_path):
+    def items():
+        yield 1
+        raise DecError("no more")
+
+    def work(found):
+        mark.write_text(f"{list(found)}")
+
+    mark = tmp_path / "mark"
+    with pytest.raises(DecError, match="^no more$"):
+        caffe_process.run(work, tmp_path / "log.txt", feed=items())
+    assert not mark.exists()
+
+
+def test_a_child_that_does_not_eat_says_why(tmp_path):
+    def work(found):
+        raise DecError(f"not {len(next(found))} bytes")
+
+    with pytest.raises(DecError, match="^not 300000 bytes$"):
+        items = (b"0" * 300_000 for _ in range(100))
+        caffe_process.run(work, tmp_path / "log.txt", feed=items)
+
+
 def test_its_own_error_passes(tmp_path):
     def work():
         raise DecError("the reason")

@@ -10,6 +10,7 @@ from photos_samples import encoded, good_photos, picture
 from PIL import ImageOps
 
 from dec.base.tables import read_table
+from dec.cli import main
 from dec.data.images.described import Described
 from dec.photos.clean import clean
 from dec.photos.duplicates import alike_rows
@@ -119,6 +120,26 @@ def test_by_command_with_a_net(here):
     rows = report(here / "out")
     pair = [rows["one.png"], rows["two.png"]]
     assert any(row["detail"].startswith("small: ") for row in pair)
+
+
+def test_no_larger_photos_than_may_be(here, monkeypatch):
+    """--max-pixels is the net's too, below what is usual and above."""
+    (here / "photos/one.png").write_bytes(encoded(picture(9, 100, 90), "PNG"))
+    [[(_, row)]] = Described.by("small", 8_999).rows([str(here / "photos/one.png")], 1)
+    assert row is None
+    [[(_, row)]] = Described.by("small", 9_000).rows([str(here / "photos/one.png")], 1)
+    assert row is not None
+    given = []
+    by = Described.by
+
+    def kept(net, max_pixels):
+        given.append(max_pixels)
+        return by(net, max_pixels)
+
+    monkeypatch.setattr(Described, "by", kept)
+    command = ["photos", "clean", "photos", "--alike", "small", "--report", "out"]
+    assert main([*command, "--max-pixels", "150_000_000", "--jobs", "1"]) == 0
+    assert given == [150_000_000]
 
 
 def test_bad_input(here):

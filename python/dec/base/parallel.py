@@ -32,8 +32,8 @@ def each(
     after the other, without joblib, which a forked process must not use when its parent
     has). joblib's `parallel_config` chooses another back end. ordered: in the order of
     the items; otherwise as they get done. whole: the function takes all items of a task
-    as a list, and returns as many results. `function` must be picklable and is expected to return
-    its errors. Raises DecError when a process dies.
+    as a list, and returns as many results. `function` must be picklable and is expected
+    to return its errors. Raises DecError when a process dies.
     """
     batches, work = _batches(items, batch), _Here(function, whole)
     if jobs == 1:
