@@ -5,14 +5,19 @@ processes, and by Dask workers, which are processes of their own that get their 
 TCP, as they would on other machines. All three must agree, bit for bit. Then what the
 arithmetic of docs/scale.md needs: photos a second a core, bytes a photo, the writer.
 
+With --run, the same for `dec classify` by a run of `dec finetune`: the CSV files of all
+three ways must be the same.
+
 .venv/bin/pip install "dask[distributed]"
 .venv/bin/python benchmarks/dask_features.py [DIR] [--workers 2] [--features NET]
+.venv/bin/python benchmarks/dask_features.py [DIR] --run runs/squeezenet-linear
 """
 
 import argparse
+import contextlib
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import joblib
@@ -20,6 +25,7 @@ import numpy as np
 from distributed import Client, LocalCluster
 
 from dec.base.files import walk
+from dec.classify.new_photos import classify
 from dec.data import leveldb
 from dec.data.images.photo_rows import PhotoRows, build_leveldbs
 
@@ -35,6 +41,7 @@ def main() -> None:
     )
     parser.add_argument("--copies", type=int, default=2, help="of every photo (2)")
     parser.add_argument("--features", default="hog", help="a net of features/ (hog)")
+    parser.add_argument("--run", type=Path, help="of dec finetune: dec classify by it")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
@@ -42,8 +49,11 @@ def main() -> None:
         print(
             f"{count:,} photos, {options.workers} workers, {joblib.cpu_count()} cores"
         )
-        compare(work, count, options.workers, options.features)
-        arithmetic(work)
+        if options.run:
+            compare_classify(work, count, options.workers, options.run)
+        else:
+            compare(work, count, options.workers, options.features)
+            arithmetic(work)
 
 
 def link(folder: Path, to: Path, copies: int) -> int:
@@ -65,28 +75,48 @@ def compare(work: Path, count: int, workers: int, features: str) -> None:
 
     first = timed("one process", count, build("one", 1))
     second = timed("joblib's processes", count, build("joblib", workers))
-    with (
-        LocalCluster(n_workers=workers, threads_per_worker=1) as cluster,
-        Client(cluster) as client,
-        joblib.parallel_config(backend="dask"),
-    ):
-        client.wait_for_workers(workers)
+    with dask(workers, "dec.data.images.photo_rows"):
         third = timed("Dask workers", count, build("dask", None))
-        seen = client.run(lambda: sorted(__import__("sys").modules))
-    done = sum("dec.data.images.photo_rows" in modules for modules in seen.values())
-    print(f"{done} of {workers} Dask workers took part")
     for other in (second, third):
         for name, path in first.items():
             assert same(path, other[name]), f"{name} differs"
     print("all three made the same databases, bit for bit")
 
 
-def timed(what: str, count: int, build: Callable) -> dict[str, Path]:
+def compare_classify(work: Path, count: int, workers: int, run: Path) -> None:
+    def answer(name: str, jobs: int | None) -> Callable:
+        return lambda: classify(run, [work / "photos"], work / name, jobs=jobs)
+
+    timed("one process", count, answer("one.csv", 1))
+    timed("joblib's processes", count, answer("joblib.csv", workers))
+    with dask(workers, "dec.classify.new_photos"):
+        timed("Dask workers", count, answer("dask.csv", None))
+    for other in ("joblib.csv", "dask.csv"):
+        assert (work / other).read_bytes() == (work / "one.csv").read_bytes(), other
+    print("all three made the same CSV file")
+
+
+@contextlib.contextmanager
+def dask(workers: int, module: str) -> Iterator[None]:
+    """joblib's work is done by Dask workers; says how many have used the module."""
+    with (
+        LocalCluster(n_workers=workers, threads_per_worker=1) as cluster,
+        Client(cluster) as client,
+        joblib.parallel_config(backend="dask"),
+    ):
+        client.wait_for_workers(workers)
+        yield
+        seen = client.run(lambda: sorted(__import__("sys").modules))
+    done = sum(module in modules for modules in seen.values())
+    print(f"{done} of {workers} Dask workers took part")
+
+
+def timed(what: str, count: int, build: Callable) -> dict[str, Path] | None:
     start, cpu = time.perf_counter(), time.process_time()
     paths = build()
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     print(
-        f"{what:20} {seconds:6.1f} s, {count / seconds:5.0f} photos/s, with LevelDBs; "
+        f"{what:20} {seconds:6.1f} s, {count / seconds:5.0f} photos/s; "
         f"{1000 * cpu / count:.2f} ms CPU a photo in the main process"
     )
     return paths

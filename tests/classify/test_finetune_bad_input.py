@@ -8,7 +8,7 @@ from caffe.proto import caffe_pb2
 from finetune_samples import FINETUNE, fresh, make_project, metrics_of, run, weights
 
 from dec.base.errors import DecError
-from dec.classify.experiment import Experiment
+from dec.classify.experiment import Experiment, Files
 from dec.classify.train import finetune
 from dec.data.labelled.dataset import DataSet, Options, build_labelled
 from dec.engine.runs import Run
@@ -109,6 +109,24 @@ def test_prototxts_that_cannot_be(project, file, old, new, words):
 def test_options_that_cannot_be(project, options, words):
     with pytest.raises(DecError, match=words):
         tune(**options)
+
+
+def test_a_power_layer_in_place_has_no_right_gradient(project):
+    """Caffe computes another one for it, and says nothing."""
+    path = project / "prototxt/tiny/train_val.prototxt"
+    parts = re.split(r'(?=layer \{\s*name: "loss")', path.read_text())
+    layer = 'layer {{ name: "p" type: "Power" bottom: "fc5_photos" top: "{}" }}\n'
+    path.write_text(parts[0] + layer.format("fc5_photos") + "".join(parts[1:]))
+    with pytest.raises(DecError, match=r'layer "p" \(Power\) overwrites its input'):
+        tune()
+    path.write_text(parts[0] + layer.format("p") + "".join(parts[1:]))
+    experiment = Experiment.find("tiny")
+    Files(experiment, Run(Path("runs/own")), DataSet.read(experiment.data()))
+    # Before all layers that learn there is no gradient that could be wrong.
+    first = re.sub('"fc5_photos"', '"data"', layer.format("data"))
+    parts = re.split(r'(?=layer \{\s*name: "conv1")', "".join(parts))
+    path.write_text(parts[0] + first + parts[1])
+    Files(experiment, Run(Path("runs/own")), DataSet.read(experiment.data()))
 
 
 def test_a_net_without_a_weighted_loss_is_not_weighted(project):

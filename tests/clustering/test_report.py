@@ -174,6 +174,28 @@ def test_with_labels_they_are_there(tmp_path):
     assert "1 h 02 min" in words and "dec run fake" in words
 
 
+def test_clusters_without_a_class_have_nothing_wrong(tmp_path):
+    """More clusters than classes: their rows are named, not marked."""
+    run = fake_run(tmp_path, numbers(), 4, image=[2, 3])
+    report(run)
+    before = (run / "report.html").read_text()
+    metrics = json.loads((run / "metrics.json").read_text())
+    gone = metrics["cluster_of_class"][0]
+    metrics["cluster_of_class"][0] = -1
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    report(run)
+    after = (run / "report.html").read_text()
+    assert "as below rows of clusters without one" in after
+
+    def tiles(page):
+        part = page.split(f"Cluster c{gone}<")[1].split("</ol>")[0]
+        return part.count("<li"), part.count('<li class="other"'), part.count("<b>")
+
+    rows, marked, named = tiles(after)
+    assert rows == named == 10 and not marked
+    assert tiles(before)[1] == tiles(before)[2] < 10
+
+
 def test_text_from_outside_is_escaped(tmp_path):
     folder = tmp_path / '<img src=x onerror="a">&amp;'
     run = fake_run(folder, numbers(), 3)

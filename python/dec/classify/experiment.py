@@ -123,6 +123,7 @@ class Files(engine.Stage):
         self._set_test_iter()
         self.preparation = self._preparation()
         self._check_input()
+        self._refuse_in_place()
 
     @property
     def prefix(self) -> str:
@@ -257,6 +258,23 @@ class Files(engine.Stage):
                 f"{file}: its input is {given}, the photos are prepared as {wanted} "
                 "(crop_size in train_val.prototxt)"
             )
+
+    def _refuse_in_place(self):
+        """Raises DecError for a Power layer that overwrites its input, behind a weight.
+
+        Caffe's gradient of it is wrong then, without a word: it writes the factor where
+        the gradient that it is to be multiplied with was.
+        """
+        learned = False
+        for layer in self.net.layer:
+            learned |= not _is_frozen(layer)
+            own = set(layer.bottom) & set(layer.top)
+            if layer.type == "Power" and own and learned:
+                file = self.folder / "train_val.prototxt"
+                raise DecError(
+                    f'{file}: layer "{layer.name}" (Power) overwrites its input, and '
+                    "Caffe's gradient of it would be wrong; give it a top of its own"
+                )
 
     def _test_net(self):
         net = caffe_pb2.NetParameter()

@@ -57,13 +57,14 @@ def fit(
 
     C is chosen by stratified cross-validation (FOLDS parts, fewer for a class of fewer
     photos), the standardisation made anew in each. It is folded into the weights that
-    are returned. weighted: every class counts the same. Raises DecError for rows that
-    are not finite and a class without rows.
+    are returned. weighted: every class counts the same. By one thread: on such small
+    matrices more of them wait for each other ten times as long. Raises DecError for
+    rows that are not finite and a class without rows.
     """
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GridSearchCV, StratifiedKFold
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits
 
     rows = np.asarray(rows, np.float64)
     if not np.isfinite(rows).all():
@@ -87,22 +88,8 @@ def fit(
         ),
     )
     folds = min(FOLDS, int(counts.min()))
-    losses = {}
-    if folds < 2:
-        name = classes[int(counts.argmin())]
-        progress.say(
-            f'class "{printable(name)}" has one photo in train, too few to choose C by '
-            f"cross-validation: it is {ALONE:g}"
-        )
-        model.fit(rows, labels)
-    else:
-        parts = StratifiedKFold(folds, shuffle=True, random_state=seed)
-        grid = {"logisticregression__C": C_GRID}
-        search = GridSearchCV(model, grid, scoring="neg_log_loss", cv=parts)
-        search.fit(rows, labels)
-        found = search.cv_results_["mean_test_score"]
-        losses = {c: float(-x) for c, x in zip(C_GRID, found, strict=True)}
-        model = search.best_estimator_
+    with threadpool_limits(limits=1):
+        model, losses = _fitted(model, rows, labels, folds, seed, classes)
     scaler, last = model[0], model[1]
     coef, bias = last.coef_, last.intercept_
     if len(classes) == 2:
@@ -112,6 +99,29 @@ def fit(
     bias = bias - weight @ scaler.mean_
     iterations = int(last.n_iter_.max())
     return Regression(weight, bias, float(last.C), losses, iterations)
+
+
+def _fitted(model, rows, labels, folds: int, seed: int, classes: list[str]):
+    """The fitted pipeline, and the losses of every C that was tried."""
+    from sklearn.model_selection import GridSearchCV, StratifiedKFold
+
+    if folds < 2:
+        name = classes[int(np.bincount(labels).argmin())]
+        progress.say(
+            f'class "{printable(name)}" has one photo in train, too few to choose C by '
+            f"cross-validation: it is {ALONE:g}"
+        )
+        return model.fit(rows, labels), {}
+    search = GridSearchCV(
+        model,
+        {"logisticregression__C": C_GRID},
+        scoring="neg_log_loss",
+        cv=StratifiedKFold(folds, shuffle=True, random_state=seed),
+    )
+    search.fit(rows, labels)
+    found = search.cv_results_["mean_test_score"]
+    losses = {c: float(-x) for c, x in zip(C_GRID, found, strict=True)}
+    return search.best_estimator_, losses
 
 
 def train(files: Files, start: Weights, result: str, kept: Path | None = None) -> dict:

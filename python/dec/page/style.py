@@ -66,8 +66,9 @@ td.part div { background: #9dbfe3; }
 .tiles .bars { border-color: var(--line); border-width: 1px; }
 .pixels { image-rendering: pixelated; }
 .tiles .other img { border-color: var(--red); }
-.tiles .other b { color: var(--red); display: block; overflow: hidden;
-  text-overflow: ellipsis; white-space: nowrap; }
+.tiles b { display: block; overflow: hidden; text-overflow: ellipsis;
+  white-space: nowrap; font-weight: 400; }
+.tiles .other b { color: var(--red); font-weight: 700; }
 .photos { grid-template-columns: repeat(5, minmax(0, 1fr)); }
 .plain { grid-template-columns: repeat(auto-fill, minmax(84px, 1fr)); }
 .plain li { border: 1px solid var(--line); border-radius: 4px; padding: 2px; }

@@ -45,8 +45,10 @@ class Samples:
         if self.results.labels is not None and self.pictures.tiles:
             marks = (
                 " A red frame marks a row of another class than the one its cluster is "
-                "matched to; below it stands its class."
+                "matched to; below it stands its class"
             )
+            every = len(self.results.class_of) == self.results.k
+            marks += "." if every else ", as below rows of clusters without one."
         if self.pictures.kind == "bars":
             marks += " Each bar is one number of the row, all on one scale."
         parts = (
@@ -104,16 +106,18 @@ class Samples:
     def _item(self, row: int, cluster: int, note: str) -> Html:
         results = self.results
         words = f"row {row}, probability {results.confidence[row]:.3f}"
-        wrong = False
+        wrong = alone = False
         label = ""
         if results.labels is not None:
             label = results.class_name(results.labels[row])
             words += f", class {label}"
-            wrong = results.labels[row] != results.class_of.get(cluster, -1)
+            alone = cluster not in results.class_of
+            wrong = not alone and results.labels[row] != results.class_of[cluster]
         kind = "other" if wrong else None
-        below = tag("b", label) if wrong else join()
+        named = wrong or alone
+        below = tag("b", label) if named else join()
         if note:
-            below = join(note, " " if wrong else "", below)
+            below = join(note, " " if named else "", below)
         tile = self.pictures.tiles.get(row)
         if tile is None:
             text = f"row {row}", tag("br"), f"p {results.confidence[row]:.3f}"
