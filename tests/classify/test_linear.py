@@ -153,6 +153,7 @@ def test_a_run_like_any_other(project):
     report(run)
     page = (run / "report.html").read_text()
     assert "logistic regression" in page and "Loss by iteration" not in page
+    assert "--run" in page and "--weights" not in page
 
 
 def test_again_is_up_to_date_and_gives_the_same_bits(project):

@@ -237,7 +237,7 @@ def _finetune(options: argparse.Namespace) -> None:
     experiment = Experiment.find(options.experiment)
     folder = options.data or experiment.data()
     # Before the photos are read: weights that cannot be had are noticed at once.
-    start = experiment.weights(options.weights, options.weights_sha256)
+    experiment.weights(options.weights, options.weights_sha256)
     if options.source:
         split = replace(
             experiment.options(),
@@ -256,7 +256,7 @@ def _finetune(options: argparse.Namespace) -> None:
         data,
         device=options.device,
         seed=options.seed,
-        weights=start,
+        weights=options.weights,
         weights_sha256=options.weights_sha256,
         weighted=options.weighted,
         patience=options.patience,

@@ -82,7 +82,7 @@ def _headlines(metrics: dict) -> Section:
     counts = metrics["counts"]["test"]
     cards = [
         (f"{test['accuracy']:.1%}", "of the test photos right"),
-        (f"{100 * low:.0f} to {high:.0%}", "its 95% confidence interval"),
+        (f"{100 * low:.0f}–{high:.0%}", "its 95% confidence interval"),
         (f"{test['right']:,} of {test['n']:,}", "test photos"),
         (f"{max(counts) / sum(counts):.1%}", "by always saying the largest class"),
         (f"{metrics['train']['accuracy']:.1%}", "of the training photos right"),
@@ -349,7 +349,7 @@ def _settings(folder: Path, metrics: dict) -> Section:
         words.append("--weighted")
     if metrics["patience"]:
         words += ["--patience", str(metrics["patience"])]
-    if metrics["weights"]:
+    if metrics["weights"] and metrics.get("weights_given", True):
         words += ["--weights", metrics["weights"]["file"]]
     if metrics["changes"]:
         words += ["--set", metrics["changes"]]

@@ -49,7 +49,7 @@ def finetune(
     one that was not stopped (CPU, same seed and threads).
     """
     files = Files(experiment, run, data, device, seed, weighted, changes)
-    weights = weights or experiment.start()
+    given, weights = weights is not None, weights or experiment.start()
     start = read_weights(weights, weights_sha256) if weights else None
     key = files.digest(start.sha256 if start else "", json.dumps(patience))
     if run.finished(_EVALUATE, key):
@@ -62,6 +62,7 @@ def finetune(
     else:
         facts = _training(files, key, start, patience)
     facts |= {"experiment": str(experiment.folder), "changes": changes}
+    facts["weights_given"] = given  # or those that the solver names
     # In a process of its own: Caffe has the LevelDBs open in the other.
     caffe_process.run(lambda: evaluate(run, files, facts, kept), run.log)
     run.finish(_EVALUATE, key, list(RESULTS))
