@@ -167,8 +167,10 @@ def _write_curve(root: Path, curve: list[dict]) -> None:
     rows = [tuple(point.values()) for point in curve]
     write_table(root / "curve.csv", [tuple(curve[0]), *rows])
     (root / "curve.md").write_text("\n".join(_table(curve)) + "\n")
-    several = len({point["seed"] for point in curve}) > 1
-    figure, axes = plot(6.4, 4.0, "Accuracy by photos reviewed")
+    seeds = len({point["seed"] for point in curve})
+    several = seeds > 1
+    what = f"mean of {seeds} seeds, least to most" if several else "95% interval"
+    figure, axes = plot(6.4, 4.0, f"Accuracy by photos reviewed ({what})")
     for way, (label, color) in _WAYS.items():
         of_way = _by_reviewed(curve, way)
         if not of_way:
@@ -182,10 +184,9 @@ def _write_curve(root: Path, curve: list[dict]) -> None:
         error = np.abs(np.array([low, high]) - y)
         x = list(of_way)
         axes.errorbar(x, y, error, color=color, label=label, marker="o", capsize=3)
-    axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
     axes.set_xlabel("photos that the reviewer has looked at")
-    what = "mean of the seeds, least to most" if several else "95% interval"
-    axes.set_ylabel(f"test photos right ({what})")
+    axes.set_ylabel("test photos right")
     axes.grid(color=GRID, linewidth=0.8)
     axes.legend(frameon=False, loc="lower right")
     figure.savefig(root / "curve.png", dpi=120)
@@ -204,15 +205,16 @@ def _by_reviewed(curve: list[dict], way: str) -> dict[int, list[dict]]:
 
 def _table(curve: list[dict]) -> list[str]:
     """Lines of Markdown: what was right, of every seed."""
+    seeds = list(dict.fromkeys(point["seed"] for point in curve))
     ways = {way: _by_reviewed(curve, way) for way in _WAYS}
+
+    def shares(way: str, reviewed: int) -> str:
+        of_seed = {p["seed"]: p["accuracy"] for p in ways[way].get(reviewed, ())}
+        each = [f"{of_seed[s]:.1%}" if s in of_seed else "–" for s in seeds]
+        return ", ".join(each) if of_seed else ""
+
     rows = [
-        (
-            str(reviewed),
-            *(
-                ", ".join(f"{p['accuracy']:.1%}" for p in ways[way].get(reviewed, ()))
-                for way in _WAYS
-            ),
-        )
+        (str(reviewed), *(shares(way, reviewed) for way in _WAYS))
         for reviewed in ways["loop"]
     ]
     header = ("photos reviewed", *(label for label, _ in _WAYS.values()))
