@@ -58,6 +58,8 @@ def run_dec(
 
 
 def _serve() -> None:
+    del sys.path[0]  # this folder, whose folders have the names of packages
+
     import caffe  # noqa: F401
     import matplotlib.pyplot  # noqa: F401
     import sklearn.cluster

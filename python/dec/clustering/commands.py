@@ -62,11 +62,12 @@ def _add_training(add) -> None:
     for sub in (clustering, whole):
         sub.add_argument(
             "--kmeans",
-            choices=("within", "plain"),
+            choices=("within", "plain", "graph"),
             default="within",
             dest="start",
             help="where phase 2 starts: k-means in units of the clusters' own spread "
-            "(within), or the paper's, which depends on the basis of the code (plain)",
+            "(within), the paper's, which depends on the basis of the code (plain), or "
+            "clusters of the code's neighbour graph, at which the first rounds aim",
         )
         sub.add_argument(
             "--solver",

@@ -37,8 +37,8 @@ class DEC(
         The schedule of phase 1, or an encoder's weights (.caffemodel) instead of it.
     pretrain_iter : int or None, default=None
         Iterations of each stage of phase 1; None: as its solvers say.
-    init : {"within", "plain"}, default="within"
-        The k-means that gives phase 2 its first centres (docs/start.md).
+    init : {"within", "plain", "graph"}, default="within"
+        What gives phase 2 its first centres (docs/start.md).
     update_interval : int or None, default=None
         Iterations between two updates of the targets; None: as the solver says.
     tol : float, default=0.001
@@ -71,7 +71,7 @@ class DEC(
         "n_clusters": [Interval(Integral, 1, None, closed="left")],
         "pretrain": [str, os.PathLike],
         "pretrain_iter": [Interval(Integral, 1, None, closed="left"), None],
-        "init": [StrOptions({"within", "plain"})],
+        "init": [StrOptions({"within", "plain", "graph"})],
         "update_interval": [Interval(Integral, 1, None, closed="left"), None],
         "tol": [Interval(Real, 0, 1, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],

@@ -14,6 +14,7 @@ import numpy as np
 from dec.base import progress
 from dec.base.errors import DecError
 from dec.clustering.embedding import Embedding
+from dec.clustering.graph import kmeans_graph
 from dec.clustering.kmeans import kmeans, rows_of_restarts
 from dec.clustering.state import Clock, State, save_sample
 from dec.clustering.within import kmeans_within
@@ -63,7 +64,8 @@ class Clustering:
         tol: float,
         start: str,
     ):
-        """start: "within" or "plain", the k-means that gives the first centres."""
+        """start: what gives the first centres, the k-means "within" or "plain", or
+        "graph", whose clusters the first rounds aim at, too."""
         self.stage, self.rows, self.labels, self.tol = stage, rows, labels, tol
         self.start = start
         self.interval = stage.solver.max_iter
@@ -93,13 +95,13 @@ class Clustering:
             self.clock.lap("embed")
             if state.number > 0:
                 self._report(state, assigned)
-                if state.rounds[-1].get("changed", 1.0) < self.tol:
+                if not len(state.aim) and state.rounds[-1]["changed"] < self.tol:
                     break
             if state.number == max_rounds:
                 break
             if state.number & (state.number - 1) == 0:  # 0, 1, 2, 4, 8, ...
                 save_sample(self.folder, f"round_{state.number}", code, proba)
-            targets = target_distribution(proba)
+            targets = self._targets(state, proba)
             if state.number == 0:
                 # For `caffe train` by hand, which does this round from it.
                 write_rows(self.folder / "train_weight", targets)
@@ -114,7 +116,11 @@ class Clustering:
             del code, proba, targets  # before there are others
         save_sample(self.folder, "end", code, proba)
         self.clock.lap("write")
-        converged = bool(state.rounds) and state.rounds[-1]["changed"] < self.tol
+        converged = (
+            bool(state.rounds)
+            and not len(state.aim)
+            and state.rounds[-1]["changed"] < self.tol
+        )
         return Result(
             assigned,
             proba,
@@ -123,6 +129,16 @@ class Clustering:
             dict(self.clock.seconds),
             converged,
         )
+
+    def _targets(self, state: State, proba: np.ndarray) -> np.ndarray:
+        """n x k. The graph's clusters, while the net still comes nearer to them."""
+        if len(state.aim):
+            away = [entry["away"] for entry in state.rounds[-2:]]
+            if len(away) == 2 and away[1] > away[0] - self.tol:
+                state.aim = state.aim[:0]
+        if len(state.aim):
+            return np.eye(self.k, dtype=np.float32)[state.aim]
+        return target_distribution(proba)
 
     def _state(self, key: str, max_rounds: int) -> State | None:
         """Where this very run was left, if it was."""
@@ -140,7 +156,11 @@ class Clustering:
         (code,) = self.embedding.tops("output")
         self.embedding.check(code, self.k)
         self.clock.lap("embed")
-        if layer:
+        aim = np.empty(0, np.int64)
+        if self.start == "graph":
+            aim = assigned = kmeans_graph(code, self.k, seed)
+            centres = np.stack([code[aim == j].mean(axis=0) for j in range(self.k)])
+        elif layer:
             found = kmeans_within(code, self.k, seed)
             basis = found.basis_for_training()
             self.embedding.change_basis(layer, basis)
@@ -157,13 +177,15 @@ class Clustering:
         if rows_of_restarts(self.rows) < self.rows:
             first["restarts_on"] = rows_of_restarts(self.rows)
         progress.say("k-means   " + _line(first))
-        return State(first=first)
+        return State(first=first, aim=aim)
 
     def _report(self, state: State, assigned: np.ndarray) -> None:
         changed = float(np.mean(assigned != state.assigned))
         seconds = round(self.clock.total(), 2)
         scores = self._scores(assigned)
         state.rounds[-1].update(changed=changed, seconds=seconds, **scores)
+        if len(state.aim):
+            state.rounds[-1]["away"] = float(np.mean(assigned != state.aim))
         self.clock.lap("scores")
         left = _left(state.rounds, self.tol)
         progress.say(f"round {state.number:3} {_line(state.rounds[-1])}{left}")
@@ -209,6 +231,8 @@ def _line(entry: dict) -> str:
         parts.append(f"accuracy {entry['acc']:6.2%}  NMI {entry['nmi']:.4f}")
     if "changed" in entry:
         parts.append(f"loss {entry['loss']:.4f}  changed {entry['changed']:6.2%}")
+    if "away" in entry:
+        parts.append(f"away from the graph's {entry['away']:6.2%}")
     return "  ".join(parts)
 
 

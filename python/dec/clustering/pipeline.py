@@ -45,8 +45,8 @@ class Settings:
 
     solver: None for the experiment's own. update_interval: iterations a round, instead
     of the solver's max_iter. clusters: instead of the net's num_center. tol: a smaller
-    share of rows that changed cluster ends it. start: "within" or "plain", the k-means
-    that gives the first centres.
+    share of rows that changed cluster ends it. start: what gives the first
+    centres, the k-means "within" or "plain", or "graph".
     """
 
     device: str = "cpu"

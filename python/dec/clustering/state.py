@@ -35,11 +35,14 @@ class State:
     """What a round starts from, beside the weights; kept on disk between rounds.
 
     number: rounds done. assigned: n, the clusters before the last of them (empty
-    before the second). rounds: what each came to. seconds: of all rounds so far.
+    before the second). aim: n, the clusters that rounds aim at instead of their own
+    clearer ones (empty: they do not). rounds: what each came to. seconds: of all
+    rounds so far.
     """
 
     number: int = 0
     assigned: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    aim: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     first: dict = field(default_factory=dict)
     rounds: list[dict] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -52,10 +55,9 @@ class State:
         model = folder / f"dec_round_{self.number}.caffemodel"
         net.save(str(model))
         partial = folder / "dec_state.partial.npz"
-        facts = {name: v for name, v in vars(self).items() if name != "assigned"}
-        np.savez(
-            partial, assigned=self.assigned, facts=json.dumps({"key": key, **facts})
-        )
+        arrays = {"assigned": self.assigned, "aim": self.aim}
+        facts = {name: v for name, v in vars(self).items() if name not in arrays}
+        np.savez(partial, **arrays, facts=json.dumps({"key": key, **facts}))
         os.replace(partial, folder / "dec_state.npz")
         for old in folder.glob("dec_round_*.caffemodel"):
             if old != model:
@@ -67,7 +69,7 @@ class State:
         try:
             with np.load(folder / "dec_state.npz") as file:
                 facts = json.loads(str(file["facts"]))
-                state = cls(assigned=file["assigned"])
+                state = cls(assigned=file["assigned"], aim=file["aim"])
         except (FileNotFoundError, KeyError, ValueError, BadZipFile):
             return None
         if facts.pop("key") != key:

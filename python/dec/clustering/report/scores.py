@@ -80,7 +80,9 @@ def curves(results: Results, figures: Figures) -> Section | None:
     if "acc" in history[-1]:
         pictures.insert(0, _scores(results, figures))
         words += " Round 0 is k-means on the autoencoder's code, before any of it"
-        if results.metrics.get("start") == "within":
+        if results.metrics.get("start") == "graph":
+            words = words.replace("k-means on", "the neighbour graph of")
+        elif results.metrics.get("start") == "within":
             words += ", with distances in units of the clusters' own spread"
         words += "."
     columns = "three" if len(pictures) == 3 else "two"

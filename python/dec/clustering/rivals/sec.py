@@ -108,6 +108,16 @@ def laplacian(graph: sparse.csr_array) -> sparse.csr_array:
     )
 
 
+def cut_vectors(
+    graph: sparse.csr_array, part: np.ndarray, c: int, seed: int
+) -> np.ndarray:
+    """The c first eigenvectors of a graph's `laplacian`, n x c, those of the best cut.
+
+    part: n, which connected part of the graph every row is in.
+    """
+    return _eigenvectors(laplacian(graph), graph, None, 0, c, part, seed)
+
+
 class Linear:
     """How well vectors are told by the rows, linearly: ridge regression onto them.
 
@@ -195,7 +205,7 @@ def objective(
 def _eigenvectors(
     matrix: sparse.csr_array,
     graph: sparse.csr_array,
-    linear: Linear,
+    linear: Linear | None,
     mu: float,
     k: int,
     part: np.ndarray,
