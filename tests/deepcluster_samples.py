@@ -10,10 +10,10 @@ NAMES = ["across", "down", "rising", "falling"]
 _SMALLER = {
     "dim: 250": f"dim: {BATCH}",
     "dim: 32 dim: 32": f"dim: {SIDE} dim: {SIDE}",
+    "num_output: 48\n": "num_output: 8\n",
     "num_output: 64\n": "num_output: 8\n",
     "num_output: 96\n": "num_output: 8\n",
-    "num_output: 128\n": "num_output: 8\n",
-    "num_output: 512\n": "num_output: 16\n",
+    "num_output: 256\n": "num_output: 16\n",
     "num_output: 300\n": f"num_output: {CLUSTERS}\n",
     "cifar10": "gratings",
     "epochs = 60": "epochs = 3",
