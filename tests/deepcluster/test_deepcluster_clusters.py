@@ -107,3 +107,14 @@ def test_an_epoch_draws_as_many_of_each_cluster():
     large = order[assigned[order] == 0]
     assert len(np.unique(large)) == len(large)  # none twice where there are enough
     assert not np.array_equal(np.sort(order), order)
+
+
+def test_a_last_layer_of_means_says_the_nearest_mean():
+    from dec.deepcluster.fixed import centroid_head
+
+    points, labels = blobs([30, 50, 20], d=8)
+    weight, bias = centroid_head(points, labels, 4)  # the last is empty
+    rows = np.maximum(points, 0).astype(np.float64)
+    means = np.array([rows[labels == c].mean(axis=0) for c in range(3)])
+    wanted = ((rows[:, None] - means) ** 2).sum(axis=2).argmin(axis=1)
+    assert np.array_equal((rows @ weight.T + bias)[:, :3].argmax(axis=1), wanted)

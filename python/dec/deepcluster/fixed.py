@@ -3,6 +3,7 @@
 import numpy as np
 
 from dec.base.errors import DecError
+from dec.deepcluster.cluster import BLOCK
 from dec.deepcluster.experiment import GREY, SOBEL
 
 _SHAPES = {GREY: ((1, 3, 1, 1), (1,)), SOBEL: ((2, 1, 3, 3),)}
@@ -35,30 +36,42 @@ def write(net, mean, std) -> None:
         weight.data[...] = np.stack([_EDGES, _EDGES.T])[:, None]
 
 
+def start_averages(net, layers) -> None:
+    """Has the moving averages of a new pycaffe net begin at mean 0, variance 1.
+
+    As PyTorch's do, and with the same weight. Caffe's begin with nothing, so that
+    before the first batch a BatchNorm layer would multiply by 316. layers: of the prototxt.
+    """
+    for layer in layers:
+        if layer.type == "BatchNorm":
+            mean, variance, weight = net.params[layer.name]
+            mean.data[...] = 0
+            variance.data[...] = weight.data[...] = 1 / (
+                1 - layer.batch_norm_param.moving_average_fraction
+            )
+
+
 def centroid_head(
     features: np.ndarray, assigned: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """A last layer by which a row belongs to the cluster of the nearest mean.
 
-    features: n x d before the ReLU that stands before the last layer. Of what that
-    makes of them, the means of the clusters are taken, and one variance a number,
-    within the clusters: linear discriminant analysis. Returns weights (k x d) and
-    biases (k). (DeepCluster-v2 takes the centres of k-means, with rows of unit length.)
+    features: n x d before the ReLU that stands before the last layer; the means are of
+    what that makes of them. Distances are in units of the spread within the clusters,
+    over all numbers. Returns weights (k x d) and biases (k). (DeepCluster-v2 takes the
+    centres of k-means, with rows of unit length and no bias.)
     """
-    from dec.deepcluster.cluster import BLOCK
-
     n, d = features.shape
-    sums, squares = np.zeros((k, d)), np.zeros(d)
+    sums, squares = np.zeros((k, d)), 0.0
     for at in range(0, n, BLOCK):
         rows = np.maximum(np.array(features[at : at + BLOCK], np.float64), 0)
         np.add.at(sums, assigned[at : at + BLOCK], rows)
-        squares += np.einsum("ij,ij->j", rows, rows)
+        squares += float(np.einsum("ij,ij->", rows, rows))
     sizes = np.bincount(assigned, minlength=k)[:, None]
     means = sums / np.maximum(sizes, 1)
-    within = (squares - (sizes * means**2).sum(axis=0)) / n
-    within = np.maximum(within, 1e-6 * max(float(within.max()), 1e-12))
-    apart = means - means.mean(axis=0)
-    # Numbers of a row count as one: else the many that go together make it too certain.
-    weight = apart / within / d
-    bias = -((means**2 - means.mean(axis=0) ** 2) / within).sum(axis=1) / (2 * d)
+    spread = (squares - float((sizes * means**2).sum())) / n
+    spread = max(spread, 1e-6 * squares / n, 1e-12)
+    middle = sums.sum(axis=0) / n
+    weight = (means - middle) / spread
+    bias = -((means**2).sum(axis=1) - (middle**2).sum()) / (2 * spread)
     return weight.astype(np.float32), bias.astype(np.float32)

@@ -106,6 +106,7 @@ class _Method:
     def begin(self, net) -> dict:
         """Weights of the new net; the net that computes features shares them."""
         found = None
+        fixed.start_averages(net, self.files.net.layer)
         if self.start:
             found = say_match(self.start, net_shapes(net))
             net.copy_from(str(self.start.path))
@@ -171,6 +172,7 @@ class _Method:
                 found = equal_sizes(points, found.centres)
             lap("kmeans")
             other = projection.rows(features.test)
+            # Of rows as the last layer gets them: behind the ReLU.
             head = fixed.centroid_head(features.train, found.assigned, k)
         model = epochs.Model(epoch, self.key, projection, found.centres, head)
         made = epochs.Epoch(
@@ -197,7 +199,7 @@ class _Method:
     def _renew_head(self, net, epoch: int) -> None:
         weight, bias = net.params[self.files.head]
         if self.settings.head == "centroids":
-            weight.data[...], bias.data[...] = self.epoch.head
+            weight.data[...], bias.data[...] = self.epoch.model.head
         else:
             rng = self._random(_HEAD, epoch)
             std = self.files.head_std
