@@ -264,8 +264,12 @@ def _table(options: argparse.Namespace) -> None:
 
 
 def _assign(options: argparse.Namespace) -> None:
-    from dec.clustering.assign import assign
+    from dec.engine.runs import preparation
 
+    if preparation(options.folder).get("kind") == "deepcluster":
+        from dec.deepcluster.assign import assign
+    else:
+        from dec.clustering.assign import assign
     assign(options.folder, options.files)
 
 

@@ -40,7 +40,8 @@ def start_averages(net, layers) -> None:
     """Has the moving averages of a new pycaffe net begin at mean 0, variance 1.
 
     As PyTorch's do, and with the same weight. Caffe's begin with nothing, so that
-    before the first batch a BatchNorm layer would multiply by 316. layers: of the prototxt.
+    before the first batch a BatchNorm layer would multiply by 316. layers: the
+    prototxt's.
     """
     for layer in layers:
         if layer.type == "BatchNorm":
