@@ -11,6 +11,7 @@ _EXAMPLES = """examples:
   dec deepcluster cifar10 --clusters 10 --seed 2 --run runs/ten
   dec deepcluster cifar10 --only cat,dog --clusters 2 --epochs 100 --run runs/pets
   dec deepcluster alexnet --from photos/ --clusters 100
+  dec probe runs/deepcluster-cifar10             a linear probe of every layer
   dec assign runs/deepcluster-cifar10 new.jpg    the clusters of new images
 
 Nets, rates and the method's settings are in prototxt/deepcluster/<experiment>/: edit
@@ -60,6 +61,24 @@ def register(commands) -> None:
     sub.add_argument(
         "--workers", type=natural, default=0, help="threads that cut images (0: cores)"
     )
+    text = "what a run of DeepCluster has learned, told by the classes of its images"
+    probing = commands.add_parser("probe", help=text, description=text)
+    probing.set_defaults(command=_probe)
+    probing.add_argument("folder", type=Path, help="such as runs/deepcluster-cifar10")
+    probing.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+    probing.add_argument(
+        "--patches",
+        type=positive,
+        default=400,
+        metavar="K",
+        help="centres of Coates and Ng's patches, beside the net (400)",
+    )
+
+
+def _probe(options: argparse.Namespace) -> None:
+    from dec.deepcluster.probe import probe
+
+    print(probe(options.folder, options.device, options.patches))
 
 
 def _deepcluster(options: argparse.Namespace) -> None:
