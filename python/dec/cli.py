@@ -116,8 +116,11 @@ def _summary(options: argparse.Namespace) -> None:
 def _report(options: argparse.Namespace) -> None:
     from dec.engine.runs import read_metrics
 
-    if read_metrics(options.folder).get("kind") == "finetune":
+    kind = read_metrics(options.folder).get("kind")
+    if kind == "finetune":
         from dec.classify.report import report
+    elif kind == "deepcluster":
+        from dec.deepcluster.report import report
     else:
         from dec.clustering.report import report
     report(options.folder)

@@ -111,3 +111,26 @@ def test_folders_without_photos(tmp_path):
 def test_input_says_how(folder):
     facts = json.loads((folder / NAME / "input.json").read_text())
     assert facts["kind"] == "deepcluster" and facts["features"] == "fc6"
+
+
+def test_a_page_to_look_at(folder):
+    result = run([DEC, "report", NAME], folder)
+    assert result.returncode == 0, result.stderr
+    text = (folder / NAME / "report.html").read_text()
+    for title in ("Epochs", "Probes", "Filters", "Neighbours", "Sizes", "Settings"):
+        assert f"<h2>{title}</h2>" in text
+    assert text.count('alt="an image"') == 100
+    figures = {path.name for path in (folder / NAME / "figures").iterdir()}
+    assert figures == {
+        f"{x}.png" for x in ("loss", "scores", "sse", "sizes", "filters")
+    }
+    assert not (folder / NAME / "points.npy").exists()
+
+
+def test_a_table_of_runs_by_clusters_and_epochs(folder):
+    result = run([DEC, "table", NAME, NAME], folder)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("| k | epochs | seed | guessed | matched |")
+    history = json.loads((folder / NAME / "metrics.json").read_text())["history"]
+    assert lines[2].startswith(f"| 8 | 1 | 1 | {history[1]['guessed']['test']:.4f} |")

@@ -7,9 +7,7 @@ import numpy as np
 
 from dec.base import progress
 from dec.base.errors import DecError
-from dec.deepcluster.experiment import Files
 from dec.deepcluster.images import Feed, Images, Views
-from dec.engine.runs import Run
 from dec.nets.forward import Deployed
 
 
@@ -19,9 +17,9 @@ class Features:
     train, test: n x d, once `reserve` has said d. The file is removed in the end.
     """
 
-    def __init__(self, run: Run, train: Images, test: Images | None):
+    def __init__(self, folder: Path, train: Images, test: Images | None):
         self.images = [train, test] if test else [train]
-        self.path = run.path / "features.npy"
+        self.path = folder / "features.npy"
         self._all = np.empty((0, 0), np.float32)
 
     def reserve(self, width: int) -> None:
@@ -57,17 +55,23 @@ class Pass:
     """The deploy net over all images: their middles in, features and clusters out."""
 
     def __init__(
-        self, files: Files, weights: Path | None, views: Views, workers: int = 0
+        self,
+        deploy: Path,
+        weights: Path | None,
+        blobs: tuple[str, str],
+        views: Views,
+        device: str = "cpu",
+        workers: int = 0,
     ):
-        """weights: None where the net is to `share` them."""
-        self.files, self.views, self.workers = files, views, workers
-        files.write()
-        self.deployed = Deployed(files.deploy_file, weights, files.device)
-        self.blob = files.settings.features
-        if self.deployed.shape != (3, *files.side):
+        """weights: None where the net is to `share` them. blobs: that of the features,
+        and that in which the last layer says how likely each cluster is.
+        """
+        self.blobs, self.views, self.workers = blobs, views, workers
+        self.deployed = Deployed(deploy, weights, device)
+        if self.deployed.shape != (3, *views.side):
             raise DecError(
-                f"{files.folder / 'deploy.prototxt'}: its input is "
-                f"{self.deployed.shape}, the trained net's {(3, *files.side)}"
+                f"{deploy}: its input is {self.deployed.shape}, the trained net's "
+                f"{(3, *views.side)}"
             )
 
     def share(self, net) -> None:
@@ -76,8 +80,8 @@ class Pass:
 
     def over(self, features: Features, title: str) -> list[np.ndarray]:
         """Fills `features`; returns the clusters that the last layer says."""
-        net, head = self.deployed.net, self.files.scores
-        width = int(np.prod(net.blobs[self.blob].data.shape[1:]))
+        net, (blob, scored) = self.deployed.net, self.blobs
+        width = int(np.prod(net.blobs[blob].data.shape[1:]))
         features.reserve(width)
         guessed, at = [], 0
         total = sum(map(len, features.images))
@@ -91,8 +95,8 @@ class Pass:
                     )
                     rows = np.empty((len(numbers), *self.deployed.shape), np.float32)
                     feed.middles(numbers, rows)
-                    scores = self.deployed.block(rows, head)
-                    found = net.blobs[self.blob].data[: len(rows)]
+                    scores = self.deployed.block(rows, scored)
+                    found = net.blobs[blob].data[: len(rows)]
                     features._all[at : at + len(rows)] = found.reshape(len(rows), -1)
                     own.append(scores.argmax(axis=1))
                     at += len(rows)

@@ -112,7 +112,7 @@ class _Method:
             net.copy_from(str(self.start.path))
         fixed.write(net, self.settings.mean, self.settings.std)
         self.feed_train = Feed(self.train, self.views, self.workers)
-        self.passing = Pass(self.files, None, self.views, self.workers)
+        self.passing = self._pass(None)
         self.passing.share(net)
         return {"weights": found}
 
@@ -161,7 +161,7 @@ class _Method:
             seconds[what] = round(now - begun, 2)
             begun = now
 
-        with Features(run, self.train, self.test) as features:
+        with Features(run.path, self.train, self.test) as features:
             guessed = self.passing.over(features, f"features {epoch}")
             lap("features")
             projection = Projection.fit(features.train, s.pca)
@@ -209,9 +209,17 @@ class _Method:
     def _random(self, what: int, number: int) -> np.random.Generator:
         return np.random.default_rng([self.files.seed, what, number])
 
+    def _pass(self, weights: Path | None) -> Pass:
+        files = self.files
+        files.write()
+        blobs = self.settings.features, files.scores
+        return Pass(
+            files.deploy_file, weights, blobs, self.views, files.device, self.workers
+        )
+
     def finish(self, facts: dict) -> None:
         """Clusters with the trained net; writes what the run came to."""
         run, last = self.files.run, self.settings.epochs
-        self.passing = Pass(self.files, run.path / FINAL, self.views, self.workers)
+        self.passing = self._pass(run.path / FINAL)
         final = epochs.load(run, last, self.key, model=True) or self._cluster(last)
         write_results(self.files, final, self.train, self.test, facts)

@@ -13,7 +13,7 @@ _FILES = {
     "prototxt/": "nets and solver as run",
     "log.txt": "Caffe's log",
 }
-_HEAD = ("epoch", "loss", "SSE", "NMI to last", "guessed", "NMI", "AMI", "matched")
+HEAD = ("epoch", "loss", "SSE", "NMI to last", "guessed", "NMI", "AMI", "matched")
 
 
 def summary(metrics: dict, folder: Path) -> str:
@@ -22,8 +22,8 @@ def summary(metrics: dict, folder: Path) -> str:
     lines = [f"{metrics['n']:,} images, {k:,} clusters, seed {seed}", ""]
     history = metrics["history"]
     shown = history if len(history) <= 12 else [*history[::-1][:: len(history) // 10]]
-    rows = [_row(entry) for entry in sorted(shown, key=lambda entry: entry["epoch"])]
-    lines += aligned([_HEAD, *rows], (">5", *[">13"] * (len(_HEAD) - 1)))
+    rows = [row(entry) for entry in sorted(shown, key=lambda entry: entry["epoch"])]
+    lines += aligned([HEAD, *rows], (">5", *[">13"] * (len(HEAD) - 1)))
     if "train" in history[-1]:
         lines += ["", "NMI, AMI, matched: with the classes, which nothing was told of."]
     lines += ["", f"training, with its features and clusters: "
@@ -33,7 +33,8 @@ def summary(metrics: dict, folder: Path) -> str:
     return "\n".join([*lines, *aligned(rows, ("<20", "<0"))])
 
 
-def _row(entry: dict) -> tuple[str, ...]:
+def row(entry: dict) -> tuple[str, ...]:
+    """An epoch's numbers, as HEAD names them."""
     part = entry.get("test") or entry.get("train") or {}
     guessed = entry.get("guessed", {})
     return (
