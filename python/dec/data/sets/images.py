@@ -18,6 +18,9 @@ def _options(sub):
         choices=("auto", "folders", "names", "none"),
         help="by sub-folder, or by name (label_name.jpg); auto: by what there is",
     )
+    sub.add_argument(
+        "--name", help="of the LevelDB, data/NAME_train (images); see dec deepcluster"
+    )
     sub.add_argument("--jobs", type=int, metavar="N", help="processes (all cores)")
 
 
@@ -28,6 +31,5 @@ DATA_SETS = [
         "folder",
         _build,
         options=_options,
-        nameable=True,
     )
 ]
