@@ -1,6 +1,7 @@
 """Probes: against scikit-learn and a naive computation; on a small run."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,18 +64,20 @@ def test_patches_are_what_the_paper_says():
     np.testing.assert_allclose(found[1], sums.ravel(), rtol=2e-3, atol=1e-3)
 
 
-def test_of_a_run(tmp_path):
+def test_of_a_run(tmp_path, monkeypatch):
     folder = make_project(tmp_path)
     command = [DEC, "deepcluster", "gratings", "--epochs", "1"]
     assert run(command, folder).returncode == 0
-    name = "runs/deepcluster-gratings"
-    result = run([DEC, "probe", name, "--patches", "6"], folder)
-    assert result.returncode == 0, result.stderr
-    done = json.loads((folder / name / "probes.json").read_text())
+    name = Path("runs/deepcluster-gratings")
+    monkeypatch.setattr(probe, "WIDTH", 32)
+    monkeypatch.chdir(folder)
+    words = probe.probe(name, patches=6)
+    done = json.loads((name / probe.FILE).read_text())
     assert {"conv1, trained", "conv5, random", "fc6, trained", "pixels"} <= done.keys()
-    assert "6 patches (Coates and Ng)" in result.stdout
-    again = run([DEC, "probe", name, "--patches", "6"], folder)
-    assert again.stdout == result.stdout and "probe:" not in again.stderr
+    assert "6 patches (Coates and Ng)" in words
+    made = (name / probe.FILE).stat().st_mtime_ns
+    assert probe.probe(name, patches=6) == words
+    assert (name / probe.FILE).stat().st_mtime_ns == made  # each is done once
     no_test = [*command, "--test", "", "--run", "runs/no"]
     assert run(no_test, folder).returncode == 0
     assert_clear_error(run([DEC, "probe", "runs/no"], folder), "a test set")

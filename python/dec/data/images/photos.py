@@ -19,7 +19,7 @@ from dec.base.atomic import partial_path, replace_dir
 from dec.base.digest import digest
 from dec.base.errors import DecError
 from dec.base.files import printable, refuse_to_replace
-from dec.base.parallel import each, ending_workers
+from dec.base.parallel import each
 from dec.base.progress import bar, say
 from dec.data import leveldb
 from dec.data.images import photo_labels
@@ -87,8 +87,7 @@ def build_leveldbs(
     partial = partial_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with ending_workers():
-            count = encoded.write_photos(partial, photos(), (side, side), meta)
+        count = encoded.write_photos(partial, photos(), (side, side), meta)
         _say_skipped(source, path.parent / f"{name}_skipped.csv", sorted(bad))
         if not count:
             raise DecError(f"{printable(source)}: no photo in it that can be used")
