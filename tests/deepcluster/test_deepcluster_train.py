@@ -183,6 +183,13 @@ def test_momentum_of_the_renewed_layer_is_refused(project, trained):
         trained()
 
 
+def test_solvers_without_that_field_refuse_it(project, trained):
+    path = project / "prototxt/deepcluster/gratings/solver.prototxt"
+    path.write_text(path.read_text() + 'type: "Adam"\n')
+    with pytest.raises(DecError, match="momentum_mult is for the SGD and Nesterov"):
+        trained()
+
+
 def test_features_that_a_layer_overwrites_are_refused(project, trained):
     path = project / "prototxt/deepcluster/gratings/deploy.prototxt"
     path.write_text(path.read_text().replace('"fc6_relu"', '"fc6"'))
