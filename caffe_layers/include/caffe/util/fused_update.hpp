@@ -33,6 +33,8 @@ struct ParamUpdate {
   Dtype* history2;
   /// the learning rate and the weight decay of this blob
   Dtype rate, decay;
+  /// by which the momentum is multiplied; not of Adam
+  Dtype momentum_mult = 1;
 };
 
 /**

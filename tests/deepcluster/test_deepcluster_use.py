@@ -1,0 +1,136 @@
+"""What a finished run is good for: new images, DEC's features, ONNX; photos as data."""
+
+import csv
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+from conftest import DEC, assert_clear_error, run
+from deepcluster_samples import SIDE, gratings, make_project
+from PIL import Image
+
+from dec.base.errors import DecError
+from dec.data.images import photos
+
+NAME = "runs/deepcluster-gratings"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A finished run, and its test images as PNGs in new/."""
+    folder = make_project(tmp_path_factory.mktemp("use"))
+    result = run([DEC, "deepcluster", "gratings", "--epochs", "1"], folder)
+    assert result.returncode == 0, result.stderr
+    (folder / "new").mkdir()
+    for i, image in enumerate(gratings(40, 2)[0]):
+        Image.fromarray(image.transpose(1, 2, 0)).save(folder / f"new/{i:02d}.png")
+    return folder
+
+
+def rows(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_assign_gives_images_the_clusters_that_they_have(folder):
+    (folder / "new/broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    result = run([DEC, "assign", NAME, "new"], folder)
+    assert result.returncode == 0 and "broken.png" in result.stderr
+    found = rows(result.stdout)
+    kept = rows((folder / NAME / "assignments.csv").read_text())
+    wanted = [row["cluster"] for row in kept if row["set"] == "test"]
+    assert [row["cluster"] for row in found] == wanted and len(found) == 40
+    assert_clear_error(run([DEC, "assign", NAME, "new/broken.png"], folder), "broken")
+
+
+def test_assign_without_a_model(folder, tmp_path):
+    shutil.copytree(folder / NAME, tmp_path / "run")
+    (tmp_path / "run/model.npz").unlink()
+    result = run([DEC, "assign", "run", folder / "new"], tmp_path)
+    assert_clear_error(result, "no model.npz")
+
+
+def test_its_features_feed_dec(folder):
+    from dec.nets.feature_net import FeatureNet, open_net
+
+    found = FeatureNet.find(str(folder / NAME))
+    extractor = open_net(found)
+    assert extractor.shape == (3, SIDE, SIDE) and extractor.width == 16
+    images = gratings(3, 2)[0][:, ::-1].astype(np.float32)
+    made = extractor.rows(images)
+    np.testing.assert_allclose((made**2).mean(axis=1), 1, rtol=1e-4)
+
+
+def test_onnx_computes_the_same(folder):
+    import onnxruntime
+
+    result = run([DEC, "export", NAME, "--onnx"], folder)
+    assert result.returncode == 0, result.stderr
+    session = onnxruntime.InferenceSession(str(folder / NAME / "deploy.onnx"))
+    words = session.get_modelmeta().custom_metadata_map["preparation"]
+    assert "shorter side" in words and "blue, green, red" in words
+    data = gratings(5, 3)[0][:, ::-1].astype(np.float32)
+    name = session.get_inputs()[0].name
+    (found,) = session.run(["clusters"], {name: data})
+    assert found.shape == (5, 8) and np.isfinite(found).all()
+    assert np.ptp(found, axis=0).max() > 0
+
+
+def test_photos_of_any_folder(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("a/one.jpg", "a/two.png", "b/three.jpg"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (60, 90, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "in" / name)
+    (tmp_path / "in/b/broken.jpg").write_bytes(b"\xff\xd8\xff no photo")
+    paths = photos.build_leveldbs(tmp_path / "data", tmp_path / "in", 32, jobs=1)
+    from dec.deepcluster.images import Images
+
+    images = Images(paths["images_train"])
+    assert len(images) == 3 and images.classes == ["a", "b"]
+    assert {images[i].shape for i in range(3)} == {(32, 48, 3)}
+    assert sorted(images.labels.tolist()) == [0, 0, 1]
+    report = (tmp_path / "data/images_skipped.csv").read_text()
+    assert "broken.jpg" in report and report.count("\n") == 2
+    made = paths["images_train"].stat().st_ino
+    photos.build_leveldbs(tmp_path / "data", tmp_path / "in", 32, jobs=1)
+    assert paths["images_train"].stat().st_ino == made
+
+
+def test_folders_without_photos(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/text.txt").write_text("none")
+    with pytest.raises(DecError, match="no photo in it"):
+        photos.build_leveldbs(tmp_path / "data", tmp_path / "in", jobs=1)
+    assert not (tmp_path / "data/images_train").exists()
+    with pytest.raises(DecError, match="name the folder of photos"):
+        photos.build_leveldbs(tmp_path / "data")
+
+
+def test_input_says_how(folder):
+    facts = json.loads((folder / NAME / "input.json").read_text())
+    assert facts["kind"] == "deepcluster" and facts["features"] == "fc6"
+
+
+def test_a_page_to_look_at(folder):
+    result = run([DEC, "report", NAME], folder)
+    assert result.returncode == 0, result.stderr
+    text = (folder / NAME / "report.html").read_text()
+    for title in ("Epochs", "Probes", "Filters", "Neighbours", "Sizes", "Settings"):
+        assert f"<h2>{title}</h2>" in text
+    assert text.count('alt="an image"') == 100
+    figures = {path.name for path in (folder / NAME / "figures").iterdir()}
+    assert figures == {
+        f"{x}.png" for x in ("loss", "scores", "sse", "sizes", "filters")
+    }
+    assert not (folder / NAME / "points.npy").exists()
+
+
+def test_a_table_of_runs_by_clusters_and_epochs(folder):
+    result = run([DEC, "table", NAME, NAME], folder)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("| k | epochs | seed | guessed | matched |")
+    history = json.loads((folder / NAME / "metrics.json").read_text())["history"]
+    assert lines[2].startswith(f"| 8 | 1 | 1 | {history[1]['guessed']['test']:.4f} |")
