@@ -7,7 +7,7 @@ import dec
 
 PACKAGE = Path(dec.__file__).parent
 # A room may import those below it, and itself.
-ROOMS = ["cli", "classify", "clustering", "engine", "data", "nets", "photos"]
+ROOMS = ["cli", "review", "classify", "clustering", "engine", "data", "nets", "photos"]
 BASES = {"scores", "page"}  # of all methods, on base alone
 
 
