@@ -12,6 +12,7 @@ from dec.classify import commands as classify
 from dec.clustering import commands as clustering
 from dec.data import commands as data
 from dec.photos import commands as photos
+from dec.review import commands as review
 
 _EXAMPLES = """examples:
   dec data mnist                      get MNIST, write its LevelDBs below data/
@@ -30,6 +31,7 @@ _EXAMPLES = """examples:
   dec export runs/mnist --onnx        the net as ONNX, runs/mnist/deploy.onnx
   dec photos --help                   fetch, check and resize photos
   dec finetune caffenet-small --from photos/   a classifier of labelled photos
+  dec review runs/photos              name and sort the clusters in the browser
 
 Nets, learning rates and iterations are in prototxt/: edit them there. data/ and runs/
 are made where you stand, or in the folder that DEC_HOME names.
@@ -80,6 +82,7 @@ def parser() -> argparse.ArgumentParser:
     clustering.register(commands)
     photos.register(commands, _describer)
     classify.register(commands, sets)
+    review.register(commands)
     # Of any room's run.
     for name, command, text in (
         ("summary", _summary, "print the summary of a finished run"),

@@ -36,7 +36,7 @@ class Book:
 
     def __init__(self, items: Items):
         self.items = items
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._journal = Journal(items.root / JOURNAL)
         try:
             self.state = replayed(items, self._journal.lines)
@@ -57,7 +57,7 @@ class Book:
 
     def do(self, said: dict) -> tuple[int, list[Change]]:
         """Takes an answer: on disk, then in force. DecError leaves all as it was."""
-        with self._lock:
+        with self.lock:
             changes = self.state.changes(said)
             if not changes and said.get("do") not in ("undo", "redo"):
                 return self.number, []
@@ -67,7 +67,7 @@ class Book:
 
     def take_in(self) -> list[tuple[int, list[Change]]]:
         """Takes what others have put into the tables; DecError if it has no sense."""
-        with self._lock:
+        with self.lock:
             seen = self._stamps()
             if seen == self._seen:
                 return []
@@ -88,7 +88,7 @@ class Book:
 
         Not while a round of `dec loop next` is at work, which reads and writes them.
         """
-        with self._lock:
+        with self.lock:
             if self._written == self.number:
                 return
             root, number = self.items.root, self.number
@@ -102,7 +102,7 @@ class Book:
 
     def keep_in_step(self) -> list[tuple[int, list[Change]]]:
         """Takes in and writes, as far as that can be now; says why not in `trouble`."""
-        with self._lock:
+        with self.lock:
             try:
                 done = self.take_in()
                 self.trouble = ""

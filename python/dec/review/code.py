@@ -20,7 +20,7 @@ class Code:
     """A few numbers for every item: the code of DEC, or principal components.
 
     A run keeps the code of 5,000 rows; of more rows it is the first ten principal
-    components of the rows themselves. Both are read once, and kept in the loop's folder.
+    components of the rows themselves. The map is kept in the loop's folder.
     """
 
     def __init__(self, items: Items):

@@ -199,8 +199,8 @@ def _photos_of(
     gone = len(clusters) - len(kept)
     if not kept:
         raise DecError(
-            f"{printable(folder)}: none of the {gone:,} photos is there; where are they "
-            "now? --photos DIR"
+            f"{printable(folder)}: none of the {gone:,} photos is there; where are "
+            "they now? --photos DIR"
         )
     if gone:
         say(f"{printable(folder)}: {gone:,} photos are not there any more: left out")

@@ -116,7 +116,7 @@ class Pictures:
 
 
 def write_bytes_quickly(file: Path, content: bytes) -> None:
-    """Whole or not at all, but not sure to survive a power cut: it can be made again."""
+    """Whole or not at all; a power cut may lose it, since it can be made again."""
     new = file.with_name(f"{file.name}.{threading.get_ident()}")
     new.write_bytes(content)
     new.replace(file)
