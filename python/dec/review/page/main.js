@@ -205,6 +205,7 @@ function draw() {
   }
   $("counts").textContent = `${many(model.n, unit())}: ${count(with_)} with a class, ` +
     `${count(seen)} looked at` + (model.facts.gone ? `, ${count(model.facts.gone)} gone` : "");
+  $("counts").dataset.number = String(model.number);
   $("undo").disabled = !model.undo;
   $("redo").disabled = !model.redo;
 }
