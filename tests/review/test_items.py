@@ -71,23 +71,28 @@ def test_a_table_of_clusters(photos, tmp_path):
 
 
 def test_photos_that_are_gone_are_left_out(run, photos):
-    gone = names(photos)[2]
+    gone, other, *_ = names(photos)
     with_all = Book(find_items(run))
-    with_all.do({"do": "mark", "items": [gone, names(photos)[3]], "class": "a"})
+    with_all.do({"do": "mark", "items": [gone, other], "class": "a"})
+    cluster = with_all.state.cluster[0]
+    # An answer about it alone can still be undone when it is gone.
+    with_all.do({"do": "split", "cluster": cluster, "items": [gone], "into": "part"})
+    with_all.do({"do": "name", "cluster": "part", "class": "b"})
     with_all.close()
     (photos / gone).unlink()
     items = find_items(run)
-    assert items.gone == 1 and gone not in items.names
-    state = read_state(items)
-    assert state.answers() == {names(photos)[3]: "a"} and state.unknown == 1
+    assert items.gone == {0}
     book = Book(items)
-    book.do({"do": "name", "cluster": "0", "class": "b"})
+    assert book.number == 3
+    book.do({"do": "name", "cluster": "0", "class": "c"})
     book.write()
+    # The loop goes on without it, and so do exports.
+    assert gone not in take_away(items, book.state, "csv").read_text()
     book.close()
-    # The loop goes on without it.
     _, clusters = loop._facts(items.root)
-    assert gone not in loop._labels(items.root, clusters, loop._answers(
-        items.root, set(clusters)))  # fmt: skip
+    answers = loop._answers(items.root, set(clusters))
+    labels = loop._labels(items.root, clusters, answers)
+    assert gone not in labels and gone not in clusters and labels[other] == "a"
 
 
 def test_photos_that_were_moved(run, photos, tmp_path):
@@ -127,6 +132,26 @@ def test_digits_without_files(tmp_path):
     assert "row 7,seven,review," in out.read_text()
     with pytest.raises(DecError, match="no photos"):
         take_away(items, read_state(items), "links")
+
+
+def test_texts_show_their_lines_and_strongest_words(tmp_path):
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    for name in ("a.txt", "b.txt"):
+        (texts / name).write_text(f"first line of {name}\n\nsecond line\n")
+    stems = ["first", "line", "other"]
+    run = fake_run(
+        tmp_path, np.array([[0.1, 0.7, 0], [0, 0, 0.2]], np.float32), 2,
+        names=["a.txt", "b.txt"], kind="text", folder=str(texts),
+        text={"stems": stems},
+    )  # fmt: skip
+    pictures = Pictures(find_items(run))
+    assert pictures.kind == "text"
+    assert pictures.text(0) == {
+        "lines": "first line of a.txt\nsecond line", "words": ["line", "first"]
+    }  # fmt: skip
+    (texts / "b.txt").unlink()
+    assert pictures.text(1) == {"lines": "", "words": ["other"]}
 
 
 def test_thumbnails_are_made_once(run, photos):

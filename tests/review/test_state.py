@@ -5,6 +5,8 @@ import random
 import pytest
 
 from dec.base.errors import DecError
+from dec.classify import loop
+from dec.review import state as state_module
 from dec.review.state import State, class_name
 
 NAMES = [f"{i}.jpg" for i in range(8)]
@@ -17,6 +19,10 @@ def state() -> State:
 def tables(machine: State) -> tuple:
     parts = (machine.cluster, machine.name, machine.accepted, machine.answer)
     return tuple(dict(part) for part in parts)
+
+
+def test_rejected_is_the_loops_own_word():
+    assert state_module.REJECTED == loop.REJECTED
 
 
 def test_a_photo_has_its_own_class_or_its_clusters():

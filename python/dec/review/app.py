@@ -79,7 +79,7 @@ class Desk:
             "undo": len(state.done),
             "redo": len(state.undone),
             "trouble": book.trouble,
-            "gone": self.items.gone,
+            "gone": sorted(self.items.gone),
             "experiments": self.experiments,
             "trainable": self.items.folder is not None,
         } | self.progress()
@@ -124,7 +124,7 @@ class Desk:
             "cluster": state.cluster[item],
             "near": [],
             "guesses": [],
-            "text": self.pictures.text(item) if self.pictures.kind == "text" else "",
+            "text": self.pictures.text(item) if self.pictures.kind == "text" else None,
         }
         net = self.guesses
         if net is not None and net.first[item] >= 0:

@@ -91,8 +91,8 @@ class Code:
         if end is not None and len(end.rows) == results.n:
             code = np.empty((results.n, np.prod(end.code.shape[1:], dtype=int)))
             code[end.rows] = end.code.reshape(len(end.rows), -1)
-            return code.astype(np.float32)[self.items.rows]
-        return _components(results)[self.items.rows]
+            return code.astype(np.float32)
+        return _components(results)
 
     def _kept(self) -> tuple[str, np.ndarray] | None:
         file = self.items.root / "map.npz"

@@ -28,18 +28,17 @@ class Items:
 
     root: the folder of the loop, where all is written. names: of photos those below
     `folder`; of other rows "row 12". clusters: of each, as the review found them.
-    rows: of each its row in the run, where there is one. confidence: the probability of
-    its cluster, NaN where it is not known. run: of DEC.
+    confidence: the probability of its cluster, NaN where it is not known. run: of DEC,
+    whose rows they are. gone: photos that are not there any more.
     """
 
     root: Path
     names: list[str]
     clusters: list[str]
-    rows: np.ndarray
     confidence: np.ndarray
     folder: Path | None
     run: Path | None
-    gone: int = 0
+    gone: frozenset[int] = frozenset()
 
     @property
     def title(self) -> str:
@@ -64,7 +63,7 @@ def find_items(given: Path, photos: Path | None = None) -> Items:
     (file,cluster), with the loop beside it, in <name>-review/. photos: their folder,
     where the run does not say it or they have been moved.
 
-    Photos that are not there any more are left out, and counted. Raises DecError for
+    Photos that are not there any more are counted, and not shown. Raises DecError for
     anything else, and for a run that is not finished.
     """
     if (given / LOOP).exists():
@@ -193,29 +192,28 @@ def _photos_of(
     bad = next((c for c in clusters.values() if not files.names_folder(c)), None)
     if bad is not None:
         raise DecError(f'the cluster "{printable(bad)}" cannot name a folder')
-    there = [os.path.exists(folder / name) for name in clusters]
-    kept = [pair for pair, is_there in zip(clusters.items(), there, strict=True)
-            if is_there]  # fmt: skip
-    gone = len(clusters) - len(kept)
-    if not kept:
+    names = list(clusters)
+    gone = frozenset(
+        i for i, name in enumerate(names) if not os.path.exists(folder / name)
+    )
+    if len(gone) == len(names):
         raise DecError(
-            f"{printable(folder)}: none of the {gone:,} photos is there; where are "
-            "they now? --photos DIR"
+            f"{printable(folder)}: none of the {len(gone):,} photos is there; where "
+            "are they now? --photos DIR"
         )
     if gone:
-        say(f"{printable(folder)}: {gone:,} photos are not there any more: left out")
-    rows = np.flatnonzero(there)
-    confidence = np.full(len(clusters), np.nan)
+        say(
+            f"{printable(folder)}: {len(gone):,} photos are not there any more: they "
+            "are not shown, and not trained on"
+        )
+    confidence = np.full(len(names), np.nan)
     if run is not None:
         from dec.clustering.report.results import Results
 
         results = Results.read(run)
-        if results.n == len(clusters):
+        if results.n == len(names):
             confidence = results.confidence
-    names, found = zip(*kept, strict=True)
-    return Items(
-        root, list(names), list(found), rows, confidence[rows], folder, run, gone
-    )
+    return Items(root, names, list(clusters.values()), confidence, folder, run, gone)
 
 
 def _rows_of(run: Path | None, root: Path) -> Items:
@@ -228,5 +226,4 @@ def _rows_of(run: Path | None, root: Path) -> Items:
     if names is None or len(set(names)) != results.n:
         names = [f"row {i}" for i in range(results.n)]
     clusters = [str(c) for c in results.assigned.tolist()]
-    rows = np.arange(results.n)
-    return Items(root, names, clusters, rows, results.confidence, None, run)
+    return Items(root, names, clusters, results.confidence, None, run)

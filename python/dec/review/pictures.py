@@ -9,6 +9,8 @@ from PIL import Image
 
 from dec.base.digest import digest
 from dec.base.errors import DecError
+from dec.data import leveldb
+from dec.data.texts.textfiles import Unusable, decode, read
 from dec.photos.load import BadPhoto, load_rgb
 from dec.review.items import Items
 
@@ -16,6 +18,7 @@ SIDE = 192  # pixels, the longer one of a thumbnail
 _LARGE = 1600
 _FORMAT = 1  # raise it to have thumbnails made anew
 _LINES, _LETTERS = 12, 900  # of a text
+_STRONGEST = 8  # stems
 
 
 class Pictures:
@@ -30,6 +33,7 @@ class Pictures:
         self.folder = items.root / "thumbnails"
         self._lock = threading.Lock()
         self._rows = None
+        self._meta: dict = {}
         self.kind = "photo" if items.folder else self._find_kind()
 
     def small(self, item: int) -> tuple[bytes, str]:
@@ -45,19 +49,32 @@ class Pictures:
         image = load_rgb(self._path(item), at_least=(_LARGE, _LARGE))
         return _jpeg(image, _LARGE, 88), "image/jpeg"
 
-    def text(self, item: int) -> str:
-        """The first lines of a text."""
-        path = self._text_path(item)
-        if path is None:
-            return ""
-        from dec.data.texts.textfiles import decode, read
+    def text(self, item: int) -> dict:
+        """The first lines of a text, and the stems that weigh most in its row."""
+        return {"lines": self._lines(item), "words": self._words(item)}
 
+    def _lines(self, item: int) -> str:
+        folder = self._meta.get("folder")
+        if not folder or not (path := Path(folder) / self.items.names[item]).is_file():
+            return ""
         try:
             text, _ = decode(read(path))
-        except Exception as error:
+        except (DecError, Unusable) as error:
             return f"({error})"
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         return "\n".join(lines[:_LINES])[:_LETTERS]
+
+    def _words(self, item: int) -> list[str]:
+        stems = (self._meta.get("text") or {}).get("stems")
+        if not stems:
+            return []
+        try:
+            with self._lock, leveldb.open_reader(self.items.results.database) as reader:
+                values = reader.read(item, item + 1)[0].ravel()
+        except DecError:
+            return []
+        best = np.argsort(-values, kind="stable")[:_STRONGEST]
+        return [stems[i] for i in best if values[i] > 0]
 
     def _path(self, item: int) -> Path:
         return self.items.folder / self.items.names[item]
@@ -88,6 +105,7 @@ class Pictures:
         from dec.data.images.row_images import RowImages
 
         results = self.items.results
+        self._meta = leveldb.read_meta(results.database) or {}
         try:
             self._rows = RowImages.find(results.database)
         except DecError:
@@ -95,24 +113,13 @@ class Pictures:
         return "row" if self._rows is not None else "text"
 
     def _row(self, item: int) -> bytes:
-        row = int(self.items.rows[item])
         with self._lock:  # a LevelDB is open once
             if self._rows is None:
                 raise DecError("this row has no picture")
-            [pixels] = self._rows.read([row])
+            [pixels] = self._rows.read([item])
         out = io.BytesIO()
         Image.fromarray(np.asarray(pixels)).save(out, "png")
         return out.getvalue()
-
-    def _text_path(self, item: int) -> Path | None:
-        from dec.data import leveldb
-
-        meta = leveldb.read_meta(self.items.results.database) or {}
-        folder = meta.get("folder") or meta.get("source")
-        if not folder:
-            return None
-        path = Path(folder) / self.items.names[item]
-        return path if path.is_file() else None
 
 
 def write_bytes_quickly(file: Path, content: bytes) -> None:

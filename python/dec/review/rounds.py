@@ -49,7 +49,7 @@ def read_guesses(items: Items) -> Guesses | None:
     try:
         for _, (file, one, x, other, y) in read_columns(path, _COLUMNS, ours=True):
             item = at.get(_below(items.folder, file))
-            if item is None or not one:
+            if item is None or item in items.gone or not one:
                 continue
             first[item] = classes.setdefault(one, len(classes))
             second[item] = classes.setdefault(other, len(classes))

@@ -16,7 +16,9 @@ from collections.abc import Iterable, Sequence
 
 from dec.base.errors import DecError
 from dec.base.files import names_folder, printable
-from dec.classify.loop import REJECTED
+
+# As in dec.classify.loop (a test compares them), which takes seconds to import.
+REJECTED = "-"
 
 Change = tuple[str, object, object, object]
 

@@ -8,11 +8,11 @@ takes nothing back: a table may be older than the journal.
 """
 
 import json
+from collections import Counter
 from pathlib import Path
 
 from dec.base.atomic import write_text_atomic
 from dec.base.tables import read_columns, read_pairs, write_table
-from dec.classify.loop import REJECTED
 from dec.review.items import FIRST, LOOP, MEMBERS, Items, write_facts
 from dec.review.state import State, class_name
 
@@ -55,12 +55,13 @@ def read_outside(
 def write_tables(items: Items, state: State) -> None:
     """Writes the loop's tables, and which photos are in which cluster."""
     root = items.root
-    sizes: dict[str, int] = {}
-    for cluster in state.cluster.values():
-        sizes[cluster] = sizes.get(cluster, 0) + 1
-    rows = [(c, sizes[c], state.name.get(c, "")) for c in state.clusters()]
+    there = [(i, c) for i, c in state.cluster.items() if i not in items.gone]
+    sizes = Counter(cluster for _, cluster in there)
+    rows = [(c, sizes[c], state.name.get(c, "")) for c in state.clusters() if sizes[c]]
     write_table(root / CLUSTERS, [("cluster", "photos", "class"), *rows])
     answers = state.answers()
+    for item in items.gone:
+        answers.pop(items.names[item], None)
     write_table(root / ANSWERS, [("file", "class"), *sorted(answers.items())])
     if (root / REVIEW).exists():
         listed = read_columns(root / REVIEW, _REVIEW[:3])
@@ -78,7 +79,8 @@ def _write_members(items: Items, state: State) -> None:
     own = Path(facts["clusters"]) == members.resolve()
     if not own and now == items.clusters and not items.gone:
         return
-    rows = zip(items.names, now, strict=True)
+    pairs = enumerate(zip(items.names, now, strict=True))
+    rows = [pair for i, pair in pairs if i not in items.gone]
     write_table(members, [("file", "cluster"), *rows])
     if not own:
         if items.run is None and not (root / FIRST).exists():
@@ -86,12 +88,6 @@ def _write_members(items: Items, state: State) -> None:
             write_table(root / FIRST, [("file", "cluster"), *rows])
         more = {"run": str(items.run.resolve())} if items.run else {}
         write_facts(root, facts | {"clusters": str(members.resolve())} | more)
-
-
-def effective(state: State) -> dict[str, str]:
-    """The class of every item that has one, by its review or its cluster."""
-    found = {state.names[i]: state.class_of(i) for i in state.cluster}
-    return {name: label for name, label in found.items() if label not in ("", REJECTED)}
 
 
 def read_mark(path: Path) -> list[int]:

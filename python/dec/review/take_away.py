@@ -11,10 +11,9 @@ from dec.base.errors import DecError
 from dec.base.files import printable
 from dec.base.progress import bar, say
 from dec.base.tables import write_table
-from dec.classify.loop import REJECTED
 from dec.review.items import Items
 from dec.review.rounds import read_guesses
-from dec.review.state import State
+from dec.review.state import REJECTED, State
 
 KINDS = ("csv", "links", "copies", "leveldb")
 _OWN = re.compile(r"[^/]+/([^/]+)?")
@@ -30,6 +29,8 @@ def labelled(
     net = read_guesses(items) if guesses else None
     found = {}
     for item, name in enumerate(items.names):
+        if item in items.gone:
+            continue
         label, by, p = state.class_of(item), "cluster", ""
         if state.looked_at(item):
             by = "review"
@@ -67,7 +68,7 @@ def take_away(items: Items, state: State, kind: str, guesses: bool = False) -> P
         out = _leveldbs(items, to, {n: c for n, (c, _, _) in found.items()})
     else:
         out = _folders(items, to, found, kind == "links")
-    say(f"{len(found):,} of {len(items.names):,}: {printable(out)}")
+    say(f"{len(found):,} of {len(items.names) - len(items.gone):,}: {printable(out)}")
     return out
 
 

@@ -299,6 +299,9 @@ function words(item) {
   if (!texts.has(item)) {
     texts.set(item, fetch(`/api/text/${item}`).then((answer) => answer.json()));
   }
-  texts.get(item).then((text) => { box.textContent = text || model.nameOf(item); });
+  texts.get(item).then(({ lines, words: strongest }) => {
+    box.replaceChildren(...(strongest.length ? [h("b", {}, strongest.join(" · ")), "\n"] : []),
+      lines || (strongest.length ? "" : model.nameOf(item)));
+  }, () => { box.textContent = model.nameOf(item); });
   return box;
 }

@@ -54,12 +54,12 @@ export async function showLearn() {
   const classes = model.classes();
   let with_ = 0;
   let seen = 0;
-  for (let i = 0; i < model.n; i++) {
+  for (const i of model.there) {
     const label = model.classOf(i);
     if (label && label !== REJECTED) with_ += 1;
     if (model.lookedAt(i)) seen += 1;
   }
-  const facts = `${many(with_, "photo")} of ${count(model.n)} ${with_ === 1 ? "has" : "have"} ` +
+  const facts = `${many(with_, "photo")} of ${count(model.there.length)} ${with_ === 1 ? "has" : "have"} ` +
     `one of ${many(classes.length, "class").replace("classs", "classes")}; ` +
     `${count(seen)} were looked at.`;
   $("learn-why").textContent = model.facts.trainable

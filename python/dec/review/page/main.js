@@ -36,7 +36,7 @@ function itemsOf({ kind, key }) {
   if (kind === "cluster") items = model.groups().get(key) || [];
   else {
     const wanted = kind === "rejected" ? REJECTED : key;
-    for (let i = 0; i < model.n; i++) if (model.classOf(i) === wanted) items.push(i);
+    for (const i of model.there) if (model.classOf(i) === wanted) items.push(i);
     const p = model.confidence;
     items.sort((a, b) => p[b] - p[a] || a - b);
   }
@@ -99,7 +99,7 @@ function drawGroups() {
   };
   if (model.guesses) {
     let left = 0;
-    for (let i = 0; i < model.n; i++) if (!model.lookedAt(i)) left += 1;
+    for (const i of model.there) if (!model.lookedAt(i)) left += 1;
     add("doubtful", "", "Doubtful", `${count(left)} not looked at`, doubtful[0], "");
   }
   parts.push(h("h2", {}, "Clusters"));
@@ -115,7 +115,7 @@ function drawGroups() {
     const sizeOf = new Map();
     let rejected = 0;
     let first;
-    for (let i = 0; i < model.n; i++) {
+    for (const i of model.there) {
       const label = model.classOf(i);
       if (label === REJECTED) {
         rejected += 1;
@@ -198,13 +198,13 @@ function draw() {
   drawClasses();
   let seen = 0;
   let with_ = 0;
-  for (let i = 0; i < model.n; i++) {
+  for (const i of model.there) {
     if (model.lookedAt(i)) seen += 1;
     const label = model.classOf(i);
     if (label && label !== REJECTED) with_ += 1;
   }
-  $("counts").textContent = `${many(model.n, unit())}: ${count(with_)} with a class, ` +
-    `${count(seen)} looked at` + (model.facts.gone ? `, ${count(model.facts.gone)} gone` : "");
+  $("counts").textContent = `${many(model.there.length, unit())}: ${count(with_)} with a class, ` +
+    `${count(seen)} looked at` + (model.facts.gone.length ? `, ${count(model.facts.gone.length)} not there any more` : "");
   $("counts").dataset.number = String(model.number);
   $("undo").disabled = !model.undo;
   $("redo").disabled = !model.redo;

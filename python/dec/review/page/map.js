@@ -59,6 +59,7 @@ class Plane extends EventTarget {
       this.ready = true;
       $("map-how").textContent = `${count(model.n)} points: ${found.how}`;
       this.draw();
+      this.dispatchEvent(new Event("ready"));
     } catch (error) {
       $("map-how").textContent = error.message;
     }

@@ -7,6 +7,8 @@ class Model extends EventTarget {
   constructor() {
     super();
     this.n = 0;
+    /** @type {number[]} items whose photos are there */
+    this.there = [];
     /** @type {string[]} names of clusters; `cluster` has numbers of these */
     this.clusters = [];
     this.cluster = new Int32Array(0);
@@ -39,6 +41,8 @@ class Model extends EventTarget {
     this.facts = facts;
     this.kind = facts.kind;
     this.n = facts.cluster.length;
+    const gone = new Set(facts.gone);
+    this.there = facts.cluster.map((_, i) => i).filter((i) => !gone.has(i));
     this.clusters = facts.clusters;
     this.cluster = Int32Array.from(facts.cluster);
     this.confidence = Int16Array.from(facts.confidence);
@@ -125,7 +129,7 @@ class Model extends EventTarget {
     if (!this._groups) {
       /** @type {number[][]} */
       const found = this.clusters.map(() => []);
-      for (let i = 0; i < this.n; i++) found[this.cluster[i]].push(i);
+      for (const i of this.there) found[this.cluster[i]].push(i);
       const p = this.confidence;
       for (const items of found) items.sort((a, b) => p[b] - p[a] || a - b);
       const order = this.clusters.map((name, i) => i).filter((i) => found[i].length);

@@ -13,6 +13,7 @@ export function openZoom(from) {
   grid = from;
   if (!$("zoom").open) $("zoom").showModal();
   $("zoom-close").focus();
+  plane.load();
   show(grid.items[grid.at]);
 }
 
@@ -48,7 +49,10 @@ async function show(item) {
     const found = await ask(`/api/item/${item}`);
     if (shown !== item) return;
     $("zoom-name").textContent = found.name;
-    if (found.text) $("zoom-picture").replaceChildren(h("pre", {}, found.text));
+    if (found.text) {
+      $("zoom-picture").replaceChildren(h("pre", {}, h("b", {}, found.text.words.join(" · ")),
+        `\n\n${found.text.lines || "(its file is not there)"}`));
+    }
     $("zoom-guesses").replaceChildren(...found.guesses.map(([label, p]) => h("div",
       { className: "prob" }, h("span", {}, label), h("span", {}, `${(p * 100).toFixed(1)}%`),
       h("progress", { max: 1, value: p, "aria-label": `Probability of ${label}` }))));
@@ -100,6 +104,7 @@ function step(by) {
 }
 
 export function setUpZoom() {
+  plane.addEventListener("ready", () => { if (zoomIsOpen()) place(shown); });
   $("zoom-back").onclick = () => step(-1);
   $("zoom-on").onclick = () => step(1);
   $("zoom-close").onclick = () => $("zoom").close();
