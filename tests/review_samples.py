@@ -130,9 +130,20 @@ class Page:
             time.sleep(0.02)
 
     def keys(self, *keys: str) -> None:
-        from selenium.webdriver import ActionChains
+        """Types; Shift and Control are held until Keys.NULL."""
+        from selenium.webdriver import ActionChains, Keys
 
-        ActionChains(self.driver, 0).send_keys(*keys).perform()
+        actions, held = ActionChains(self.driver, 0), []
+        for key in keys:
+            if key in (Keys.SHIFT, Keys.CONTROL):
+                actions.key_down(key)
+                held.append(key)
+            elif key == Keys.NULL:
+                while held:
+                    actions.key_up(held.pop())
+            else:
+                actions.send_keys(key)
+        actions.perform()
 
     def answer(self, *keys: str) -> None:
         """Keys that make an answer; returns when the page shows it."""

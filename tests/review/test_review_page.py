@@ -151,7 +151,8 @@ def test_the_whole_way(project):
                 "document.getElementById('away-work').innerText.includes('done')", 60
             )
             assert (root / "export" / what).exists(), what
-        assert page.complaints() == []
+        # The server was away for a while; that is all there is to complain about.
+        assert [c for c in page.complaints() if "net::ERR_" not in c] == []
     by = {row[2] for row in table(root / "export/labels.csv").values()}
     assert by == {"by", "review", "cluster"}
     links = list((root / "export/classes").rglob("*.jpg"))

@@ -80,30 +80,55 @@ function step(by) {
   if (to) open(to.kind, to.key);
 }
 
-function drawGroups() {
-  const box = $("groups");
-  const focus = box.contains(document.activeElement)
-    ? /** @type {HTMLElement} */ (document.activeElement).dataset : null;
-  const parts = [];
-  const add = (kind, key, label, small, face, mark) => {
-    const button = h("button", { onclick: () => open(kind, key), title: label },
-      face === undefined || model.kind === "text" ? h("span", { className: "face" })
-        : h("img", { className: "face", alt: "", loading: "lazy", src: `/thumbnail/${face}` }),
-      h("span", { className: "label" }, label, h("small", {}, small)),
-      h("span", { className: "ok" }, mark));
+/** Buttons of groups by kind and key: kept, so that their pictures stay.
+ * @type {Map<string, any>} */
+const buttons = new Map();
+
+function groupButton(kind, key, label, small, face, mark) {
+  const id = `${kind} ${key}`;
+  let button = buttons.get(id);
+  if (!button) {
+    button = h("button", { onclick: () => open(kind, key) },
+      model.kind === "text" ? h("span", { className: "face" })
+        : h("img", { className: "face", alt: "", loading: "lazy" }),
+      h("span", { className: "label" }, h("span"), h("small")),
+      h("span", { className: "ok" }));
     button.dataset.kind = kind;
     button.dataset.key = key;
-    const here = kind === group.kind && key === group.key;
-    if (here) button.setAttribute("aria-current", "true");
-    parts.push(button);
-  };
+    buttons.set(id, button);
+  }
+  const [picture, words, ok] = button.children;
+  const set = (node, text) => { if (node.textContent !== text) node.textContent = text; };
+  if (model.kind !== "text" && face !== undefined) {
+    const path = `/thumbnail/${face}`;
+    if (picture.getAttribute("src") !== path) picture.src = path;
+  }
+  set(words.children[0], label);
+  set(words.children[1], small);
+  set(ok, mark);
+  button.title = label;
+  if (kind === group.kind && key === group.key) button.setAttribute("aria-current", "true");
+  else button.removeAttribute("aria-current");
+  return button;
+}
+
+function drawGroups() {
+  const box = $("groups");
+  const parts = [];
+  const add = (...facts) => parts.push(groupButton(...facts));
+  const sizes = new Map();
+  const faces = new Map();
+  let left = 0;
+  for (const i of model.there) {
+    const label = model.classOf(i);
+    sizes.set(label, (sizes.get(label) || 0) + 1);
+    if (!faces.has(label)) faces.set(label, i);
+    if (!model.lookedAt(i)) left += 1;
+  }
   if (model.guesses) {
-    let left = 0;
-    for (const i of model.there) if (!model.lookedAt(i)) left += 1;
     add("doubtful", "", "Doubtful", `${count(left)} not looked at`, doubtful[0], "");
   }
   parts.push(h("h2", {}, "Clusters"));
-  const sizes = { face: new Map() };
   for (const [cluster, items] of model.groups()) {
     const name = model.name.get(cluster);
     const said = name === REJECTED ? "rejected" : name || "no name";
@@ -111,34 +136,26 @@ function drawGroups() {
       model.accepted.has(cluster) ? "✓" : "");
   }
   const classes = model.classes();
-  if (classes.length) {
-    const sizeOf = new Map();
-    let rejected = 0;
-    let first;
-    for (const i of model.there) {
-      const label = model.classOf(i);
-      if (label === REJECTED) {
-        rejected += 1;
-        first = first ?? i;
-      } else if (label) {
-        sizeOf.set(label, (sizeOf.get(label) || 0) + 1);
-        if (!sizes.face.has(label)) sizes.face.set(label, i);
-      }
-    }
-    parts.push(h("h2", {}, "Classes"));
-    for (const label of classes) {
-      add("class", label, label, many(sizeOf.get(label) || 0, unit()), sizes.face.get(label), "");
-    }
-    if (rejected) add("rejected", "", "Rejected", many(rejected, unit()), first, "");
+  if (classes.length) parts.push(h("h2", {}, "Classes"));
+  for (const label of classes) {
+    add("class", label, label, many(sizes.get(label) || 0, unit()), faces.get(label), "");
   }
-  const kept = box.scrollTop;
-  box.replaceChildren(...parts);
-  box.scrollTop = kept;
-  if (focus) {
-    const again = [...box.querySelectorAll("button")].find((button) =>
-      button.dataset.kind === focus.kind && button.dataset.key === focus.key);
-    if (again) again.focus();
+  if (sizes.has(REJECTED)) {
+    add("rejected", "", "Rejected", many(sizes.get(REJECTED), unit()), faces.get(REJECTED), "");
   }
+  const old = [...box.children];
+  const same = old.length === parts.length &&
+    old.every((node, i) => node === parts[i] || (node.tagName === "H2" && parts[i].tagName === "H2"));
+  if (!same) {
+    const [kept, focus] = [box.scrollTop, document.activeElement];
+    box.replaceChildren(...parts);
+    box.scrollTop = kept;
+    if (focus instanceof HTMLElement && box.contains(focus)) focus.focus();
+  }
+  const with_ = model.there.length - (sizes.get("") || 0) - (sizes.get(REJECTED) || 0);
+  $("counts").textContent = `${many(model.there.length, unit())}: ${count(with_)} with a ` +
+    `class, ${count(model.there.length - left)} looked at` + (model.facts.gone.length
+    ? `, ${count(model.facts.gone.length)} not there any more` : "");
 }
 
 function drawHead() {
@@ -196,18 +213,21 @@ function draw() {
   drawGroups();
   drawHead();
   drawClasses();
-  let seen = 0;
-  let with_ = 0;
-  for (const i of model.there) {
-    if (model.lookedAt(i)) seen += 1;
-    const label = model.classOf(i);
-    if (label && label !== REJECTED) with_ += 1;
-  }
-  $("counts").textContent = `${many(model.there.length, unit())}: ${count(with_)} with a class, ` +
-    `${count(seen)} looked at` + (model.facts.gone.length ? `, ${count(model.facts.gone.length)} not there any more` : "");
   $("counts").dataset.number = String(model.number);
   $("undo").disabled = !model.undo;
   $("redo").disabled = !model.redo;
+}
+
+let drawing = false;
+
+/** Draws what stands around the photos, once these have been drawn. */
+function drawLater() {
+  if (drawing) return;
+  drawing = true;
+  requestAnimationFrame(() => setTimeout(() => {
+    drawing = false;
+    draw();
+  }));
 }
 
 // Answers ----------------------------------------------------------------------------
@@ -340,6 +360,7 @@ function openTab(to) {
   if (to === "map") plane.load().then(() => plane.draw());
   if (to === "learn" || to === "away") showLearn();
   if (to === "sort") grid.refresh();
+  if (to === "map") mapGrid.refresh();
 }
 
 const COMMANDS = {
@@ -421,14 +442,14 @@ function setUp() {
     openTab("sort");
     open("doubtful", "");
   });
-  model.addEventListener("change", () => {
-    const now = shownItems();
-    const same = now.length === grid.items.length && now.every((i, at) => i === grid.items[at]);
-    // What is being looked at stays in its place; a class's own photos would jump.
-    if (!same && (group.kind === "cluster" && !hide)) grid.show(now, true);
-    else grid.refresh();
-    mapGrid.refresh();
-    draw();
+  model.addEventListener("change", (event) => {
+    // What is being looked at stays in its place, but for photos of other clusters now.
+    if (event instanceof CustomEvent && event.detail.moved && group.kind === "cluster") {
+      grid.show(shownItems(), true);
+    } else grid.refresh();
+    if (tab === "map") mapGrid.refresh();
+    $("grid").dataset.number = String(model.number);
+    drawLater();
   });
   const trouble = () => {
     $("trouble").textContent = model.facts.trouble || "";

@@ -99,7 +99,7 @@ class Plane extends EventTarget {
     const canvas = this.canvas;
     const ratio = Math.min(devicePixelRatio || 1, 2);
     const [w, h] = [canvas.clientWidth, canvas.clientHeight];
-    if (!w || !h || !this.ready) return;
+    if (!w || !h || !this.ready) return; // not to be seen now
     if (canvas.width !== Math.round(w * ratio) || canvas.height !== Math.round(h * ratio)) {
       canvas.width = Math.round(w * ratio);
       canvas.height = Math.round(h * ratio);

@@ -121,7 +121,7 @@ class Model extends EventTarget {
   _changed(moved = true) {
     if (moved) this._groups = null;
     this._classes = null;
-    this.dispatchEvent(new Event("change"));
+    this.dispatchEvent(new CustomEvent("change", { detail: { moved } }));
   }
 
   /** Items of every cluster, the most typical first. @returns {Map<string, number[]>} */
