@@ -10,6 +10,7 @@ from dec.base.files import own_folder
 from dec.base.tables import read_pairs, write_table
 from dec.classify import loop
 from dec.classify.clusters import read_clusters
+from dec.review import book as module_book
 from dec.review.book import Book, read_state
 from dec.review.items import find_items
 
@@ -22,6 +23,11 @@ def run(tmp_path) -> Path:
     for name in NAMES:
         (tmp_path / "photos" / name).write_bytes(name.encode())
     return photo_run(tmp_path, tmp_path / "photos", 3)
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch):
+    monkeypatch.setattr(module_book, "_PAUSE", -1.0)
 
 
 @pytest.fixture
@@ -184,9 +190,9 @@ def test_a_full_disk_loses_nothing_that_was_confirmed(book, monkeypatch):
     def full(path, rows):
         raise DecError(f"{path}: cannot be written: No space left on device")
 
-    monkeypatch.setattr(module, "write_table", full)
-    book.keep_in_step()
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_table", full)
+        book.keep_in_step()
     assert "No space left" in book.trouble
-    monkeypatch.undo()
     book.keep_in_step()
     assert book.trouble == "" and tables(book.items.root)[0]["0"] == "a"

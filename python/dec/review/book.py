@@ -1,6 +1,7 @@
 """A review that is open: its journal, its state and the loop's tables, kept in step."""
 
 import threading
+import time
 from pathlib import Path
 
 from dec.base.errors import DecError
@@ -11,6 +12,7 @@ from dec.review.journal import Journal, read_lines
 from dec.review.state import Change, State
 
 JOURNAL = "journal.jsonl"
+_PAUSE = 0.8  # seconds without an answer, before tables are written
 _MARK = "tables.json"  # from which lines of the journal the tables were written
 
 
@@ -44,6 +46,7 @@ class Book:
             self._seen: tuple = ()
             self.trouble = ""
             self._written = -1
+            self._answered = 0.0
             self.take_in()
             self.write()
         except BaseException:
@@ -62,6 +65,7 @@ class Book:
             if not changes and said.get("do") not in ("undo", "redo"):
                 return self.number, []
             self._journal.append(said)
+            self._answered = time.monotonic()
             self.state.apply(said, changes)
             return self.number, changes
 
@@ -101,12 +105,16 @@ class Book:
                 self._seen = self._stamps()
 
     def keep_in_step(self) -> list[tuple[int, list[Change]]]:
-        """Takes in and writes, as far as that can be now; says why not in `trouble`."""
+        """Takes in and writes, as far as that can be now; says why not in `trouble`.
+
+        Tables wait for a pause: with 100,000 answers they take long enough to be felt.
+        """
         with self.lock:
             try:
                 done = self.take_in()
                 self.trouble = ""
-                if not self.busy():
+                paused = time.monotonic() - self._answered > _PAUSE
+                if self._written != self.number and paused and not self.busy():
                     self.write()
                 return done
             except DecError as error:
@@ -122,6 +130,7 @@ class Book:
             return True
 
     def close(self) -> None:
+        self._answered = 0.0
         self.keep_in_step()
         self._journal.close()
 

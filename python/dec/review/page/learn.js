@@ -114,9 +114,11 @@ function fill(box, job, elsewhere) {
     `${Math.round(job.seconds)} s.`)];
   if (job.bar) {
     const { what, percent, done, total, left } = job.bar;
-    parts.push(h("p", { className: "soft" }, `${what}: ${done} of ${total}, ` +
-      `${percent}%, ${left.includes("?") ? "" : `${left} left`}`));
-    parts.push(h("progress", { max: 100, value: Number(percent), "aria-label": what }));
+    const whole = percent === "100"; // and what comes next has no bar
+    parts.push(h("p", { className: "soft" }, whole ? `${what}: all ${total}; going on …`
+      : `${what}: ${done} of ${total}, ${percent}%` + (left.includes("?") ? "" : `, ${left} left`)));
+    parts.push(h("progress", whole ? { "aria-label": "at work" }
+      : { max: 100, value: Number(percent), "aria-label": what }));
   }
   if (job.what !== "train" || job.state === "failed") {
     parts.push(h("pre", {}, job.lines.slice(-8).join("\n")));
