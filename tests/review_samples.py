@@ -92,22 +92,26 @@ def browser(width: int = 1280, height: int = 860, dark: bool = False):
     options.binary_location = CHROMIUM
     for word in (
         "headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage",
-        "hide-scrollbars", f"window-size={width},{height}",
+        "hide-scrollbars",
     ):  # fmt: skip
         options.add_argument(f"--{word}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    size = {"width": width, "height": height, "deviceScaleFactor": 1}
-    driver.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride", size | {"mobile": width < 600}
-    )
-    if dark:
-        dark_look = [{"name": "prefers-color-scheme", "value": "dark"}]
-        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": dark_look})
+    look(driver, width, height, dark)
     try:
         yield driver
     finally:
         driver.quit()
+
+
+def look(driver, width: int, height: int, dark: bool = False) -> None:
+    """Makes the window so large, and the user one who wants it dark or light."""
+    size = {"width": width, "height": height, "deviceScaleFactor": 1}
+    driver.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", size | {"mobile": width < 600}
+    )
+    wanted = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [wanted]})
 
 
 class Page:

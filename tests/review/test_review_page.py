@@ -6,7 +6,8 @@ import subprocess
 import pytest
 from finetune_samples import command, make_project
 from PIL import Image
-from review_samples import Page, Server, browser, photo_run
+from review_samples import Page, Server, browser, look, photo_run
+from selenium.webdriver import ActionChains
 from selenium.webdriver.common.keys import Keys
 
 HOSTILE = [
@@ -23,17 +24,28 @@ def project(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def driver():
+    with browser() as driver:
+        yield driver
+
+
+@pytest.fixture(scope="module")
+def open_server(project, tmp_path_factory):
+    """A server whose review no test changes."""
+    folder = tmp_path_factory.mktemp("open")
+    with Server(folder, photo_run(folder, project / "photos")) as server:
+        yield server
+
+
 def table(path):
     with open(path, newline="", encoding="utf-8") as file:
         return {row[0]: row for row in csv.reader(file)}
 
 
-def test_the_whole_way(project):
+def test_the_whole_way(project, driver):
     root = project / "runs/fake/review"
-    with (
-        Server(project, "runs/fake", "--experiment", "tiny") as server,
-        browser() as driver,
-    ):
+    with Server(project, "runs/fake", "--experiment", "tiny") as server:
         page = Page(driver, server.address)
         assert page.text("counts").startswith("60 photos: 0 with a class")
         assert "token" not in driver.current_url
@@ -159,7 +171,7 @@ def test_the_whole_way(project):
     assert links and all(link.resolve().is_file() for link in links)
 
 
-def test_stopped_and_begun_again(project, tmp_path):
+def test_stopped_and_begun_again(project, driver, tmp_path):
     """Training is stopped by the button; the same button goes on."""
     import shutil
 
@@ -167,10 +179,7 @@ def test_stopped_and_begun_again(project, tmp_path):
     shutil.copytree(project / "photos", folder / "photos")
     shutil.copytree(project / "prototxt", folder / "prototxt")
     run = photo_run(folder, folder / "photos")
-    with (
-        Server(folder, run, "--experiment", "tiny") as server,
-        browser() as driver,
-    ):
+    with Server(folder, run, "--experiment", "tiny") as server:
         page = Page(driver, server.address)
         page.click("tab-learn")
         page.click("train")
@@ -188,7 +197,7 @@ def test_stopped_and_begun_again(project, tmp_path):
         assert not (run / "review/round-01/done").exists()
 
 
-def test_hostile_names_and_two_pages(tmp_path):
+def test_hostile_names_and_two_pages(driver, tmp_path):
     photos = tmp_path / "photos"
     photos.mkdir()
     for i, name in enumerate(HOSTILE):
@@ -196,7 +205,7 @@ def test_hostile_names_and_two_pages(tmp_path):
         (photos / "x.jpg").rename(photos / name)
     (photos / HOSTILE[1]).write_bytes(b"not a photo")
     run = photo_run(tmp_path, photos, 2, names=HOSTILE)
-    with Server(tmp_path, run) as server, browser() as driver:
+    with Server(tmp_path, run) as server:
         page = Page(driver, server.address)
         page.named()
         shown = " ".join(page.cells())
@@ -230,9 +239,11 @@ def test_hostile_names_and_two_pages(tmp_path):
         bad = [c for c in page.complaints() if "/thumbnail/" not in c
                and "/photo/" not in c and "/api/answer" not in c]  # fmt: skip
         assert bad == []
+        driver.close()
+        driver.switch_to.window(first)
 
 
-def test_ten_thousand_photos(tmp_path):
+def test_ten_thousand_photos(driver, tmp_path):
     """Only what can be seen is in the page, and all of it can be reached."""
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -241,7 +252,7 @@ def test_ten_thousand_photos(tmp_path):
     for name in names:
         (photos / name).hardlink_to(photos / "0.jpg")
     run = photo_run(tmp_path, photos, 2, names=names)
-    with Server(tmp_path, run) as server, browser() as driver:
+    with Server(tmp_path, run) as server:
         page = Page(driver, server.address)
         assert page.text("counts").startswith("10,000 photos")
         assert page.js("return document.querySelectorAll('#grid .cell').length") < 150
@@ -257,18 +268,54 @@ def test_ten_thousand_photos(tmp_path):
 
 
 @pytest.mark.parametrize(("width", "dark"), [(390, False), (1920, True)])
-def test_it_fits_the_window(project, tmp_path, width, dark):
-    run = photo_run(tmp_path, project / "photos")
-    with Server(tmp_path, run) as server, browser(width, 844, dark) as driver:
-        page = Page(driver, server.address)
-        for tab in ("sort", "map", "learn", "away"):
-            page.click(f"tab-{tab}")
-            assert page.js("return document.documentElement.scrollWidth") <= width, tab
-        # Every control has a name.
+def test_it_fits_the_window(open_server, driver, width, dark):
+    look(driver, width, 844, dark)
+    page = Page(driver, open_server.next_address())
+    for tab in ("sort", "map", "learn", "away"):
+        page.click(f"tab-{tab}")
+        assert page.js("return document.documentElement.scrollWidth") <= width, tab
+        # Every control that can be seen has a name.
         assert (
             page.js("""return [...document.querySelectorAll('button, input, select')]
             .filter((e) => e.offsetParent && !(e.innerText || e.ariaLabel || e.title
               || e.labels?.length)).length""")
             == 0
         )
-        assert page.complaints() == []
+    assert page.complaints() == []
+
+
+def test_the_map(open_server, driver):
+    look(driver, 1280, 860)
+    page = Page(driver, open_server.next_address())
+    page.click("tab-map")
+    page.until("document.getElementById('map-how').innerText.includes('60 points')", 60)
+    canvas = driver.find_element("id", "canvas")
+    page.click("lasso")
+    w, h = canvas.size["width"] // 2 - 4, canvas.size["height"] // 2 - 4
+    actions = ActionChains(driver, 0).move_to_element_with_offset(canvas, -w, -h)
+    actions.click_and_hold()
+    for x, y in ((2 * w, 0), (0, 2 * h), (-2 * w, 0)):
+        actions.move_by_offset(x, y)
+    actions.release().perform()
+    page.until(
+        "document.getElementById('map-title').innerText === '60 photos selected'"
+    )
+    page.keys(Keys.ESCAPE)
+    page.until("!document.querySelector('#map-grid [aria-selected=true]')")
+    assert page.complaints() == []
+
+
+def test_large_with_neighbours(open_server, driver):
+    page = Page(driver, open_server.next_address())
+    page.keys(Keys.ARROW_RIGHT, Keys.ENTER)
+    page.until("document.querySelectorAll('#zoom-near button').length === 12")
+    page.until("document.querySelector('#zoom-picture img').naturalWidth === 48")
+    name = page.text("zoom-name")
+    page.keys(Keys.ARROW_RIGHT)
+    page.until(f"document.getElementById('zoom-name').innerText !== '{name}'")
+    assert "Cluster 0" in page.text("zoom-where")
+    page.keys(Keys.ESCAPE)
+    page.until("!document.getElementById('zoom').open")
+    page.keys("?")
+    page.until("document.getElementById('help').open")
+    assert page.complaints() == []

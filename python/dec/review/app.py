@@ -348,7 +348,7 @@ def application(desk: Desk) -> Starlette:
 
     async def answer(request: Request) -> Response:
         told = await run_in_threadpool(desk.answer, await _json(request))
-        if told["changes"] or told["number"]:
+        if told["changes"]:
             desk.tell("change", told)
         return JSONResponse(told)
 

@@ -25,14 +25,14 @@ class Code:
 
     def __init__(self, items: Items):
         self.items = items
-        self._lock = threading.Lock()
+        self._reading, self._laying = threading.Lock(), threading.Lock()
         self._code: np.ndarray | None = None
         self._map: tuple[str, np.ndarray] | None = None
 
     @property
     def numbers(self) -> np.ndarray:
         """n x d. Raises DecError where there is no run of DEC, or its rows are gone."""
-        with self._lock:
+        with self._reading:
             if self._code is None:
                 self._code = self._read()
             return self._code
@@ -75,7 +75,7 @@ class Code:
     def map(self) -> tuple[str, np.ndarray]:
         """How it was made, in words, and n x 2 numbers from 0 to 1."""
         code = self.numbers
-        with self._lock:
+        with self._laying:
             if self._map is None:
                 self._map = self._kept() or self._laid_out(code)
             return self._map

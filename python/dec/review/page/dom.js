@@ -41,7 +41,7 @@ export async function ask(path, body) {
       body: JSON.stringify(body),
     });
   } catch {
-    throw new Error("The server does not answer: is `dec review` still running? " +
+    throw new Error("The server does not answer: is dec review still running? " +
       "Nothing that was confirmed is lost.");
   }
   const text = await answer.text();

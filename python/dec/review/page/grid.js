@@ -147,6 +147,8 @@ export class Grid extends EventTarget {
     this._room.style.height = `${rows * this.high + 8}px`;
     for (const cell of this._cells.values()) drop(cell);
     this._cells.clear();
+    // A list without any entry is none for those who hear the page.
+    this.box.setAttribute("role", this.items.length ? "listbox" : "region");
     if (!this.items.length) {
       this._room.replaceChildren(h("p", { className: "empty" }, this.empty));
       this.box.removeAttribute("aria-activedescendant");
@@ -233,7 +235,9 @@ export class Grid extends EventTarget {
     const label = model.classOf(item);
     const what = label === REJECTED ? "rejected" : label || "no class";
     const name = model.nameOf(item);
-    cell.setAttribute("aria-label", `${name}, ${what}`);
+    const line = cell.querySelector(".said");
+    const more = line.classList.contains("guess") ? `, ${line.textContent}` : "";
+    cell.setAttribute("aria-label", `${name}${more}, ${what}`);
     cell.title = name;
   }
 

@@ -63,9 +63,9 @@ export async function showLearn() {
     `one of ${many(classes.length, "class").replace("classs", "classes")}; ` +
     `${count(seen)} were looked at.`;
   $("learn-why").textContent = model.facts.trainable
-    ? `${facts} The same as \`dec loop next\`: a net learns these classes, and names every ` +
+    ? `${facts} As dec loop next does, a net learns these classes, and names every ` +
       "photo. You can go on sorting meanwhile; what you say then counts in the next round."
-    : "`dec loop` trains on photos; these rows are none.";
+    : "dec loop trains on photos; these rows are none.";
   $("away-what").textContent = `${facts} All goes into the folder export/ beside the ` +
     "journal; an older export is replaced.";
   showWork();
@@ -105,7 +105,7 @@ export function showWork() {
 function fill(box, job, elsewhere) {
   if (!job) {
     box.replaceChildren(elsewhere
-      ? h("p", {}, "`dec loop next` is at work in a shell; wait for it.") : "");
+      ? h("p", {}, "dec loop next is at work in a shell; wait for it.") : "");
     return;
   }
   const words = { running: "at work", done: "done", failed: "failed",
