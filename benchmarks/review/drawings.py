@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/review/drawings.py drawings/
 
-docs/review.md has its pictures from these (pictures.py).
+docs/review.md has its pictures from these (reviewer.py).
 """
 
 import sys

@@ -278,7 +278,7 @@ class Desk:
     def _note_round(self) -> None:
         """Keeps how many photos have been looked at before the next round."""
         root = self.items.root
-        number = 1 + len(rounds.rounds(root, {}))
+        number = 1 + max((r["round"] for r in rounds.rounds(root, {})), default=0)
         state = self.book.state
         count = sum(state.looked_at(i) for i in state.cluster)
         text = json.dumps(self._reviewed() | {str(number): count})

@@ -1,6 +1,8 @@
 """`dec review`: the server from its socket to its end, and the browser."""
 
+import os
 import socket
+import sys
 import threading
 import webbrowser
 
@@ -64,9 +66,13 @@ def _bound(port: int) -> socket.socket:
 
 
 def _open(address: str) -> None:
+    # Without a screen Python would take a browser for terminals, in this very one.
+    screen = sys.platform != "linux" or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
     try:
-        opened = webbrowser.open(address)
+        opened = screen and webbrowser.open(address)
     except webbrowser.Error:
         opened = False
     if not opened:
-        say("there is no browser here; open the address by hand")
+        say("no browser could be started here; open the address by hand")
