@@ -219,9 +219,15 @@ export class Grid extends EventTarget {
     const own = model.answer.get(item);
     const label = model.classOf(item);
     const guess = this.showGuess && own === undefined ? model.guess(item) : null;
-    cell.classList.toggle("answered", model.lookedAt(item));
+    const seen = model.lookedAt(item);
+    const selected = this.selected.has(item);
+    // What is drawn already is left alone: a key press changes one of them.
+    const drawn = JSON.stringify([own, label, guess, seen, selected]);
+    if (cell.dataset.drawn === drawn) return;
+    cell.dataset.drawn = drawn;
+    cell.classList.toggle("answered", seen);
     cell.classList.toggle("rejected", label === REJECTED);
-    cell.setAttribute("aria-selected", String(this.selected.has(item)));
+    cell.setAttribute("aria-selected", String(selected));
     const line = cell.querySelector(".said");
     let text = own !== undefined ? (own === REJECTED ? "rejected" : own) : "";
     if (guess) text = `${guess.label}? ${Math.round(guess.p * 100)}%`;

@@ -220,11 +220,15 @@ function draw() {
 
 let drawing = false;
 
+const whenIdle = window.requestIdleCallback
+  ? (work) => window.requestIdleCallback(work, { timeout: 150 })
+  : (work) => setTimeout(work, 50);
+
 /** Draws what stands around the photos, once these have been drawn. */
 function drawLater() {
   if (drawing) return;
   drawing = true;
-  requestAnimationFrame(() => setTimeout(() => {
+  requestAnimationFrame(() => whenIdle(() => {
     drawing = false;
     draw();
   }));
