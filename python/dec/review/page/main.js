@@ -469,6 +469,7 @@ async function begin() {
     await model.load();
     document.title = `Review: ${model.facts.title}`;
     $("title").textContent = model.facts.title;
+    grid.size = mapGrid.size = { photo: 1, row: 0, text: 3 }[model.kind];
     const first = model.groups().keys().next().value;
     await open("cluster", first ?? "");
     model.listen();
