@@ -165,6 +165,7 @@ class Desk:
                 raise DecError("there is no export of this kind")
             words = ["review", root, "--export", kind]
             words += ["--guesses"] if facts.get("guesses") else []
+        self.book.held = what == "train"
         self.job = Job(what, words)
 
     # In the background -------------------------------------------------------------
@@ -174,6 +175,7 @@ class Desk:
         told = None
         while True:
             await asyncio.sleep(_STEP if not (self.job and self.job.running) else 0.3)
+            self.book.held &= bool(self.job and self.job.running)
             for number, changes in await run_in_threadpool(self.book.keep_in_step):
                 self.tell("change", self._told(number, changes))
             if await run_in_threadpool(self._read_guesses):
@@ -208,6 +210,7 @@ class Desk:
         if self.job and self.job.running:
             self.job.stop()
             self.job.wait(20)
+        self.book.held = False
         self._pool.shutdown(wait=False, cancel_futures=True)
         self.book.close()
 
@@ -285,6 +288,13 @@ class Desk:
         write_text_atomic(root / "reviewed.json", text + "\n")
 
 
+class Json(JSONResponse):
+    """Names may hold bytes that are not UTF-8, which only escapes can carry."""
+
+    def render(self, content: object) -> bytes:
+        return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
+
+
 def application(desk: Desk) -> Starlette:
     """What answers the browser; a Guard stands before it."""
     files = {path.name: path.read_bytes() for path in PAGE.iterdir()
@@ -300,40 +310,40 @@ def application(desk: Desk) -> Starlette:
         return Response(files[name], media_type=_TYPES[Path(name).suffix])
 
     async def state(request: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(desk.state))
+        return Json(await run_in_threadpool(desk.state))
 
     async def guesses(request: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(desk.guessed))
+        return Json(await run_in_threadpool(desk.guessed))
 
     async def learned(request: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(desk.rounds))
+        return Json(await run_in_threadpool(desk.rounds))
 
     async def doubtful(request: Request) -> Response:
         count = request.query_params.get("count", "")
         count = min(int(count), 10_000) if count.isdigit() else 100
-        return JSONResponse(await run_in_threadpool(desk.doubtful, count))
+        return Json(await run_in_threadpool(desk.doubtful, count))
 
     async def names(request: Request) -> Response:
         wanted = request.query_params.get("items", "").split(",")[:_MOST_NAMES]
         numbers = [desk.number_of(word) for word in wanted]
-        return JSONResponse([printable(desk.items.names[i]) for i in numbers])
+        return Json([printable(desk.items.names[i]) for i in numbers])
 
     async def item(request: Request) -> Response:
         number = desk.number_of(request.path_params["item"])
-        return JSONResponse(await run_in_threadpool(desk.item, number))
+        return Json(await run_in_threadpool(desk.item, number))
 
     async def near(request: Request) -> Response:
         clusters = dict(desk.book.state.cluster)
-        return JSONResponse(await run_in_threadpool(desk.code.near_clusters, clusters))
+        return Json(await run_in_threadpool(desk.code.near_clusters, clusters))
 
     async def text(request: Request) -> Response:
         number = desk.number_of(request.path_params["item"])
-        return JSONResponse(await run_in_threadpool(desk.pictures.text, number))
+        return Json(await run_in_threadpool(desk.pictures.text, number))
 
     async def on_map(request: Request) -> Response:
         how, plane = await run_in_threadpool(desk.code.map)
         plane = np.rint(plane * 65535).astype(int).ravel().tolist()
-        return JSONResponse({"how": how, "plane": plane})
+        return Json({"how": how, "plane": plane})
 
     async def thumbnail(request: Request) -> Response:
         number = desk.number_of(request.path_params["item"])
@@ -350,18 +360,18 @@ def application(desk: Desk) -> Starlette:
         told = await run_in_threadpool(desk.answer, await _json(request))
         if told["changes"]:
             desk.tell("change", told)
-        return JSONResponse(told)
+        return Json(told)
 
     async def start(request: Request) -> Response:
         facts = await _json(request)
         what = "train" if request.url.path.endswith("train") else "export"
         await run_in_threadpool(desk.start, what, facts)
-        return JSONResponse(desk.progress())
+        return Json(desk.progress())
 
     async def stop(request: Request) -> Response:
         if desk.job and desk.job.running:
             desk.job.stop()
-        return JSONResponse(desk.progress())
+        return Json(desk.progress())
 
     async def events(request: Request) -> Response:
         async def told():
@@ -376,7 +386,7 @@ def application(desk: Desk) -> Starlette:
         return StreamingResponse(told(), media_type="text/event-stream")
 
     async def mistake(request: Request, error: Exception) -> Response:
-        return JSONResponse({"error": str(error)}, status_code=400)
+        return Json({"error": str(error)}, status_code=400)
 
     @contextlib.asynccontextmanager
     async def alive(app: Starlette):

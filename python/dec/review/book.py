@@ -33,6 +33,7 @@ class Book:
     """One process's hold of a review. Any thread may answer; one at a time does.
 
     trouble: why the tables cannot be written or read now, for the page; "" if they can.
+    held: a round of the page's own is at work, or about to be: the tables are its.
     Raises DecError where another process has the review open.
     """
 
@@ -44,7 +45,7 @@ class Book:
             self.state = replayed(items, self._journal.lines)
             self._known = set(items.names)
             self._seen: tuple = ()
-            self.trouble = ""
+            self.trouble, self.held = "", False
             self._written = -1
             self._answered = 0.0
             self.take_in()
@@ -114,7 +115,8 @@ class Book:
                 done = self.take_in()
                 self.trouble = ""
                 paused = time.monotonic() - self._answered > _PAUSE
-                if self._written != self.number and paused and not self.busy():
+                behind = self._written != self.number and paused
+                if behind and not self.held and not self.busy():
                     self.write()
                 return done
             except DecError as error:
