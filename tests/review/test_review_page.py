@@ -25,9 +25,18 @@ def project(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def driver():
+def chromium():
     with browser() as driver:
         yield driver
+
+
+@pytest.fixture
+def driver(chromium):
+    """A browser in which nothing is open, and nothing has been complained about."""
+    chromium.get("about:blank")
+    chromium.get_log("browser")
+    look(chromium, 1280, 860)
+    return chromium
 
 
 @pytest.fixture(scope="module")
@@ -285,7 +294,6 @@ def test_it_fits_the_window(open_server, driver, width, dark):
 
 
 def test_the_map(open_server, driver):
-    look(driver, 1280, 860)
     page = Page(driver, open_server.next_address())
     page.click("tab-map")
     page.until("document.getElementById('map-how').innerText.includes('60 points')", 60)
