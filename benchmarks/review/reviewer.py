@@ -4,8 +4,8 @@
     .venv/bin/python benchmarks/review/reviewer.py FOLDER --pictures
 
 Runs DEC on the photos, names each cluster by what most of the photos on its first
-screen are, accepts those that are of one class there, trains, says of the most doubtful
-what they are, and trains again. Prints, after each round, how many photos that nobody
+screen are (and accepts the first, where these are of one class), trains, says of the
+most doubtful what they are, and trains again. Prints, after each round, how many photos that nobody
 has looked at have their true class, and the minutes by the clock. Without --photos the
 photos are drawings. --pictures: keeps those of docs/review.md. FOLDER gets the run; the
 weights of SqueezeNet are needed (docs/finetune.md).
@@ -87,7 +87,7 @@ class Reviewer:
             counts = Counter(_true(cell) for cell in self.page.cells())
             label, count = counts.most_common(1)[0]
             self._answer("n", label, _ENTER)
-            if count == counts.total():
+            if count == counts.total() and self.answers == 1:
                 self._answer("a")
         self._say("clusters named")
         self.keep("sort")
@@ -180,8 +180,9 @@ class Reviewer:
                 if not any(file.endswith("/" + name) for name in seen)
             ]
             right = sum(label == Path(file).parent.name for file, label in rows)
+            share = f" ({right / len(rows):.1%})" if rows else ""
             words += (f"; the net is right for {right} of {len(rows)} that nobody has "
-                      f"looked at ({right / len(rows):.1%})")  # fmt: skip
+                      f"looked at{share}")  # fmt: skip
         print(words, flush=True)
 
 
