@@ -3,12 +3,13 @@
     .venv/bin/python benchmarks/review/reviewer.py FOLDER --photos photos/
     .venv/bin/python benchmarks/review/reviewer.py FOLDER --pictures
 
-Runs DEC on the photos, names each cluster by what most of the photos on its first
-screen are (and accepts the first, where these are of one class), trains, says of the
-most doubtful what they are, and trains again. Prints, after each round, how many photos that nobody
-has looked at have their true class, and the minutes by the clock. Without --photos the
-photos are drawings. --pictures: keeps those of docs/review.md. FOLDER gets the run; the
-weights of SqueezeNet are needed (docs/finetune.md).
+Runs DEC on the photos, looks at both ends of each cluster, splits those that are mixed,
+names the others by what most of the photos are, and accepts the first that is of one
+class. Then it trains, says of the most doubtful what they are, and trains again. Prints,
+after each step, for how many photos the net is right, by the true folders, and the minutes
+by the clock. Without --photos the photos are drawings. --pictures: keeps those of
+docs/review.md. FOLDER gets the run; the weights of SqueezeNet are needed
+(docs/finetune.md).
 """
 
 import argparse
@@ -32,6 +33,7 @@ from dec.base.tables import read_columns  # noqa: E402
 DOCS = ROOT / "docs"
 _QUALITY = 82
 _ENTER = "\ue007"
+_CLEAR, _FEW = 0.85, 20  # a cluster that is less of one class is split, if it is larger
 
 
 def main() -> None:
@@ -77,20 +79,49 @@ class Reviewer:
 
     def __init__(self, page: Page, run: Path, pictures: bool):
         self.page, self.run, self.pictures = page, run, pictures
-        self.answers = 0
+        self.answers, self.accepted = 0, False
         self.began = time.monotonic()
 
     def name_clusters(self) -> None:
-        for key in [words.split(":")[0] for words in self.page.groups()]:
+        left = self._clusters()
+        while left:
+            key = left.pop(0)
             self.page.group("cluster", key)
-            self.page.named()
-            counts = Counter(_true(cell) for cell in self.page.cells())
+            counts = self._ends()
             label, count = counts.most_common(1)[0]
+            if count < _CLEAR * counts.total() and counts.total() > _FEW:
+                before = self._clusters()
+                self._answer("s")
+                left += [key, *(set(self._clusters()) - set(before))]
+                continue
             self._answer("n", label, _ENTER)
-            if count == counts.total() and self.answers == 1:
+            if count == counts.total() and not self.accepted:
                 self._answer("a")
+                self.accepted = True
         self._say("clusters named")
-        self.keep("sort")
+        if self.pictures:
+            sizes = self.page.js(
+                "return [...document.querySelectorAll('#groups [data-kind=cluster]')]"
+                ".map((b) => [parseInt(b.querySelector('small').innerText), "
+                "b.dataset.key])"
+            )
+            self.page.group("cluster", max(sizes)[1])
+            self.keep("sort")
+
+    def _clusters(self) -> list[str]:
+        return self.page.js(
+            "return [...document.querySelectorAll('#groups [data-kind=cluster]')]"
+            ".map((button) => button.dataset.key)"
+        )
+
+    def _ends(self) -> Counter:
+        """What the most typical and the least certain photos of a cluster are."""
+        counts: Counter = Counter()
+        for _ in range(2):
+            self.page.named()
+            counts += Counter(_true(cell) for cell in self.page.cells())
+            self.page.keys("l")
+        return counts
 
     def show_map(self) -> None:
         from selenium.webdriver import ActionChains
@@ -172,17 +203,16 @@ class Reviewer:
         words = f"{minutes:.1f} min: {what}; {self.answers} answers"
         labels = self.run / "review/labels.csv"
         if labels.exists():
+            time.sleep(3)  # the tables are written when there are no answers
             answers = self.run / "review/answers.csv"
             seen = {name for _, (name,) in read_columns(answers, ("file",))}
-            rows = [
-                (file, label)
-                for _, (file, label) in read_columns(labels, ("file", "class"))
-                if not any(file.endswith("/" + name) for name in seen)
-            ]
-            right = sum(label == Path(file).parent.name for file, label in rows)
-            share = f" ({right / len(rows):.1%})" if rows else ""
-            words += (f"; the net is right for {right} of {len(rows)} that nobody has "
-                      f"looked at{share}")  # fmt: skip
+            right = {True: [], False: []}
+            for _, (file, label) in read_columns(labels, ("file", "class")):
+                known = any(file.endswith("/" + name) for name in seen)
+                right[known].append(label == Path(file).parent.name)
+            every, new = right[True] + right[False], right[False]
+            words += f"; the net is right for {sum(every)} of {len(every)} photos, and"
+            words += f" for {sum(new)} of the {len(new)} that nobody has looked at"
         print(words, flush=True)
 
 
