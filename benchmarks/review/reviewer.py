@@ -5,10 +5,10 @@
 
 Runs DEC on the photos, looks at both ends of each cluster, splits those that are mixed,
 names the others by what most of the photos are, and accepts the first that is of one
-class. Then it trains, says of the most doubtful what they are, and trains again. Prints,
-after each step, for how many photos the net is right, by the true folders, and the minutes
-by the clock. Without --photos the photos are drawings. --pictures: keeps those of
-docs/review.md. FOLDER gets the run; the weights of SqueezeNet are needed
+class. Then it trains, says of the most doubtful what they are, and trains again. After
+each step it prints for how many photos the net is right, by the true folders, and the
+minutes by the clock. Without --photos the photos are drawings. --pictures: keeps those
+of docs/review.md. FOLDER gets the run; the weights of SqueezeNet are needed
 (docs/finetune.md).
 """
 
