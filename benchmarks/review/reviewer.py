@@ -31,7 +31,7 @@ from review_samples import Page, Server, browser  # noqa: E402
 from dec.base.tables import read_columns  # noqa: E402
 
 DOCS = ROOT / "docs"
-_QUALITY = 82
+_QUALITY = 70
 _ENTER = "\ue007"
 _CLEAR, _FEW = 0.85, 20  # a cluster that is less of one class is split, if it is larger
 
@@ -55,10 +55,10 @@ def main() -> None:
     run = folder / "run"
     words = ("run", "photos", "--from", photos, "--clusters", options.clusters)
     began = time.monotonic()
-    more = ("--run", run, "--seed", options.seed)
+    more = ("--run", "run", "--seed", options.seed)
     subprocess.run(command(*words, *more), cwd=folder, check=True)
     print(f"dec run: {time.monotonic() - began:.0f} s", flush=True)
-    with Server(folder, run) as server:
+    with Server(folder, "run") as server:
         with browser(1280, 800) as driver:
             reviewer = Reviewer(Page(driver, server.address), run, options.pictures)
             reviewer.name_clusters()
@@ -106,6 +106,7 @@ class Reviewer:
                 "b.dataset.key])"
             )
             self.page.group("cluster", max(sizes)[1])
+            time.sleep(4)  # what the page says of an answer goes away
             self.keep("sort")
 
     def _clusters(self) -> list[str]:
@@ -179,6 +180,7 @@ class Reviewer:
         page.click("tab-learn")
         page.until("document.querySelector('#rounds td')", 60)
         time.sleep(1)
+        page.js("document.getElementById('learn').scrollTop = 1e6")
         self.keep("train")
 
     def keep(self, name: str) -> None:
@@ -186,10 +188,9 @@ class Reviewer:
         if not self.pictures:
             return
         self.page.until(
-            "[...document.querySelectorAll('.cell img, .face')].every((i) =>"
-            " !i.src || i.complete || !i.offsetParent)"
+            "[...document.querySelectorAll('.cell img')].every((i) => i.complete)"
         )
-        time.sleep(0.4)
+        time.sleep(1)
         picture = Image.open(io.BytesIO(self.page.driver.get_screenshot_as_png()))
         picture = picture.convert("RGB")
         picture.save(DOCS / f"review-{name}.jpg", quality=_QUALITY, optimize=True)

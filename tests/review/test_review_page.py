@@ -143,7 +143,7 @@ def test_the_whole_way(project, driver):
         page.answer("y")
         page.until("document.getElementById('work').innerText.includes('done')", 120)
         assert "1\t" in page.text("rounds") and "%" in page.text("rounds")
-        assert "have a wrong guess" in page.text("worth")
+        assert "that nobody has looked at" in page.text("worth")
         page.until("!document.getElementById('to-doubtful').hidden")
         page.click("to-doubtful")
         page.until(

@@ -128,16 +128,21 @@ function fill(box, job, elsewhere) {
 
 const percent = (share) => `${(share * 100).toFixed(1)}%`;
 
+/** How many more reviews are worth it, in words. */
+function expected({ left, wrong, half }) {
+  const others = left === 1 ? "the one photo that nobody has looked at"
+    : `the ${count(left)} photos that nobody has looked at`;
+  if (wrong < 1) return `By the net's own probabilities hardly any guess for ${others} is wrong.`;
+  return `By the net's own probabilities some ${count(Math.round(wrong))} of ${others} have a ` +
+    `wrong guess; the ${count(half)} most doubtful hold half of these mistakes.`;
+}
+
 function showRounds({ rounds, worth }) {
   $("to-doubtful").hidden = !model.guesses;
   $("worth").textContent = !rounds.length
     ? "No round yet: name clusters of at least two classes, then train."
-    : worth && worth.left
-      ? `By the net's own probabilities some ${count(Math.round(worth.wrong))} of the ` +
-        `${count(worth.left)} photos that nobody has looked at have a wrong guess; the ` +
-        `${count(worth.half)} most doubtful hold half of these mistakes. ` +
-        "Test photos are held out of training; their classes are those of clusters and " +
-        "reviews, so the accuracy is as good as these are."
+    : worth && worth.left ? `${expected(worth)} Test photos are held out of training; ` +
+      "their classes are those of clusters and reviews, so the accuracy is as good as these are."
       : "Every photo has been looked at.";
   $("curve").hidden = rounds.length < 2;
   if (rounds.length > 1) {
