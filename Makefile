@@ -1,7 +1,7 @@
 # Every target does the set-up that it needs: Debian's packages, .venv/, Caffe.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: packages $(shell sed -n 's/^\([a-z0-9-]*\):.*\#\# .*/\1/p' Makefile)
+.PHONY: packages browser $(shell sed -n 's/^\([a-z0-9-]*\):.*\#\# .*/\1/p' Makefile)
 
 PYTHON ?= /usr/bin/python3
 DEC := .venv/bin/dec
@@ -127,7 +127,7 @@ test-caffe: packages .venv/.ready  ## Caffe's own C++ tests and our layers', and
 	@caffe_layers/run_tests.sh
 	@caffe_layers/compile_cuda.sh
 
-test-python: caffe  ## the Python tests
+test-python: caffe browser  ## the Python tests
 	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 test-real: caffe  ## the tests on real data: DEC_TEST_DATA=folder
@@ -154,8 +154,16 @@ bench-dec: mnist-leveldb .venv-bench/.ready  ## DEC whole, beside ClustPy's and 
 bench-busy: mnist-leveldb  ## what a busy machine costs, by how threads wait
 	.venv/bin/python benchmarks/busy_machine.py
 
+bench-review: caffe browser  ## the page of dec review in a browser, 100,000 photos
+	.venv/bin/python benchmarks/review/bench.py $(BENCH_ARGS)
+
 packages:
 	@caffe_layers/install_packages.sh
+
+# Tests of the page need it, nothing else does.
+browser:
+	@caffe_layers/install_packages.sh chromium chromium-driver || \
+	  echo "Without Chromium the tests of dec review's page are skipped."
 
 .venv/.ready: pyproject.toml setup.py features/_features.pyx | packages
 	$(PYTHON) -m venv .venv

@@ -7,8 +7,8 @@ import dec
 
 PACKAGE = Path(dec.__file__).parent
 # A room may import those below it, and itself.
-ROOMS = ["cli", "classify", "clustering", "deepcluster", "engine", "data", "nets"]
-ROOMS += ["photos"]
+ROOMS = ["cli", "review", "classify", "clustering", "deepcluster", "engine", "data"]
+ROOMS += ["nets", "photos"]
 BASES = {"scores", "page"}  # of all methods, on base alone
 
 

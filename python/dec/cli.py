@@ -13,6 +13,7 @@ from dec.clustering import commands as clustering
 from dec.data import commands as data
 from dec.deepcluster import commands as deepcluster
 from dec.photos import commands as photos
+from dec.review import commands as review
 
 _EXAMPLES = """examples:
   dec data mnist                      get MNIST, write its LevelDBs below data/
@@ -32,6 +33,7 @@ _EXAMPLES = """examples:
   dec photos --help                   fetch, check and resize photos
   dec finetune caffenet-small --from photos/   a classifier of labelled photos
   dec deepcluster cifar10             a net that learns without labels
+  dec review runs/photos              name and sort the clusters in the browser
 
 Nets, learning rates and iterations are in prototxt/: edit them there. data/ and runs/
 are made where you stand, or in the folder that DEC_HOME names.
@@ -83,6 +85,7 @@ def parser() -> argparse.ArgumentParser:
     photos.register(commands, _describer)
     classify.register(commands, sets)
     deepcluster.register(commands)
+    review.register(commands)
     # Of any room's run.
     for name, command, text in (
         ("summary", _summary, "print the summary of a finished run"),

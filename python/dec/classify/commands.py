@@ -1,6 +1,7 @@
 """The commands `dec finetune`, `classify`, `experiments`, `loop`, `data labelled`."""
 
 import argparse
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -400,9 +401,19 @@ def _start(options: argparse.Namespace) -> None:
 
 
 def _next(options: argparse.Namespace) -> None:
+    from dec.base.files import own_folder
     from dec.classify.loop import go_on
 
-    go_on(options.run, options.experiment, options.review, options.seed, options.device)
+    # The page of `dec review` writes the loop's tables too, while no round is at work.
+    there = (options.run / "loop.json").exists()
+    with own_folder(options.run, "dec loop next") if there else nullcontext():
+        go_on(
+            options.run,
+            options.experiment,
+            options.review,
+            options.seed,
+            options.device,
+        )
 
 
 def _simulate(options: argparse.Namespace) -> None:

@@ -95,7 +95,7 @@ class Clustering:
             self.clock.lap("embed")
             if state.number > 0:
                 self._report(state, assigned)
-                if not len(state.aim) and state.rounds[-1]["changed"] < self.tol:
+                if state.rounds[-1]["changed"] < self.tol:
                     break
             if state.number == max_rounds:
                 break
@@ -116,11 +116,7 @@ class Clustering:
             del code, proba, targets  # before there are others
         save_sample(self.folder, "end", code, proba)
         self.clock.lap("write")
-        converged = (
-            bool(state.rounds)
-            and not len(state.aim)
-            and state.rounds[-1]["changed"] < self.tol
-        )
+        converged = bool(state.rounds) and state.rounds[-1]["changed"] < self.tol
         return Result(
             assigned,
             proba,

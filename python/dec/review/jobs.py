@@ -1,0 +1,127 @@
+"""Long work in a child process: its progress, as its terminal would show it."""
+
+import contextlib
+import fcntl
+import os
+import re
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections import deque
+
+_COLUMNS = 100
+_SHOWN = 30  # lines
+# A bar of tqdm's: "features:  45%|####5     | 281/624 [00:12<00:15, 23 photos/s]".
+_BAR = re.compile(
+    r"(?P<what>[^:|]+): +(?P<percent>\d+)%\|[^|]*\| *(?P<done>\S+)/(?P<total>\S+) "
+    r"\[(?P<spent>[\d:]+)<(?P<left>[\d:?]+)(?:, *(?P<words>.*?))?\]?$"
+)
+_LOSS = re.compile(r"loss (\d+\.\d+)")
+_MAIN = "import sys; from dec.cli import main; sys.exit(main())"
+
+
+class Job:
+    """`dec` with these words, in a child whose terminal is ours.
+
+    state: running, done, failed or stopped. A child that is stopped has had Ctrl-C, so
+    that the same command goes on later.
+    """
+
+    def __init__(self, what: str, words: list[str]):
+        self.what = what
+        self.state = "running"
+        self.lines: deque[str] = deque(maxlen=_SHOWN)
+        self.bar: dict | None = None
+        self.loss: list[list[float]] = []
+        self.began = time.monotonic()
+        self.seconds = 0.0
+        self._asked = False
+        ours, theirs = os.openpty()
+        size = struct.pack("HHHH", 24, _COLUMNS, 0, 0)
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, size)
+        try:
+            self._child = subprocess.Popen(
+                [sys.executable, "-c", _MAIN, *words],
+                stdin=subprocess.DEVNULL,
+                stdout=theirs,
+                stderr=theirs,
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(ours)
+            raise
+        finally:
+            os.close(theirs)
+        self._thread = threading.Thread(target=self._follow, args=(ours,), daemon=True)
+        self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        return self.state == "running"
+
+    def stop(self) -> None:
+        """As Ctrl-C in a terminal does."""
+        self._asked = True
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signal.SIGINT)
+
+    def wait(self, seconds: float | None = None) -> None:
+        self._thread.join(seconds)
+
+    def facts(self) -> dict:
+        """For the page."""
+        seconds = time.monotonic() - self.began if self.running else self.seconds
+        return {
+            "what": self.what,
+            "state": self.state,
+            "bar": self.bar,
+            "lines": list(self.lines),
+            "loss": self.loss,
+            "seconds": round(seconds, 1),
+        }
+
+    def _follow(self, terminal: int) -> None:
+        rest = b""
+        while True:
+            try:
+                some = os.read(terminal, 65536)
+            except OSError:  # EIO: the child has closed it
+                some = b""
+            if not some:
+                break
+            *whole, rest = re.split(rb"[\r\n]+", rest + some)
+            for line in whole:
+                self._take(line.decode("utf-8", "replace"))
+        self._take(rest.decode("utf-8", "replace"))
+        os.close(terminal)
+        code = self._child.wait()
+        self.seconds = time.monotonic() - self.began
+        self.bar = None
+        if code == 0:
+            self.state = "done"
+        else:
+            self.state = "stopped" if self._asked else "failed"
+            if code < 0 and not self._asked:
+                self.lines.append(f"ended by signal {-code}")
+
+    def _take(self, line: str) -> None:
+        line = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).strip()
+        if not line:
+            return
+        found = _BAR.match(line)
+        if not found:
+            if "|" not in line or "%" not in line:
+                self.lines.append(line)
+            return
+        self.bar = found.groupdict()
+        loss = _LOSS.search(line)
+        if loss and found["done"].replace(",", "").isdigit():
+            at = float(found["done"].replace(",", ""))
+            if not self.loss or self.loss[-1][0] != at:
+                self.loss.append([at, float(loss[1])])
+                if len(self.loss) > 2000:
+                    self.loss = self.loss[::2]

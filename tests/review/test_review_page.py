@@ -1,0 +1,329 @@
+"""The page in a real browser, the whole way that a reviewer goes."""
+
+import csv
+import subprocess
+
+import pytest
+from finetune_samples import command, make_project
+from PIL import Image
+from review_samples import Page, Server, browser, look, photo_run
+from selenium.webdriver import ActionChains
+from selenium.webdriver.common.keys import Keys
+
+HOSTILE = [
+    "<img src=x onerror=alert(1)>.jpg", "\"'><script>alert(1)<!--.jpg",
+    "..%2f..%2fetc.jpg", "new\nline.jpg", "\u202egpj.exe.jpg", "a\udcffb.jpg",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """Sixty photos in three class folders, a run on them, and a net to train."""
+    folder = make_project(tmp_path_factory.mktemp("review"))
+    photo_run(folder, folder / "photos")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser() as driver:
+        yield driver
+
+
+@pytest.fixture
+def driver(chromium):
+    """A browser in which nothing is open, and nothing has been complained about."""
+    chromium.get("about:blank")
+    chromium.get_log("browser")
+    look(chromium, 1280, 860)
+    return chromium
+
+
+@pytest.fixture(scope="module")
+def open_server(project, tmp_path_factory):
+    """A server whose review no test changes."""
+    folder = tmp_path_factory.mktemp("open")
+    with Server(folder, photo_run(folder, project / "photos")) as server:
+        yield server
+
+
+def table(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return {row[0]: row for row in csv.reader(file)}
+
+
+def test_the_whole_way(project, driver):
+    root = project / "runs/fake/review"
+    with Server(project, "runs/fake", "--experiment", "tiny") as server:
+        page = Page(driver, server.address)
+        assert page.text("counts").startswith("60 photos: 0 with a class")
+        assert "token" not in driver.current_url
+
+        # Name, accept, reject, move, a class of its own, undo and redo.
+        page.answer("n", "across", Keys.ENTER)
+        page.answer("a")
+        assert page.groups()[0].startswith("0: across")
+        page.group("cluster", "1")
+        page.answer("n", "down", Keys.ENTER)
+        page.named()
+        second = page.cells()[1].rsplit(", ", 1)[0]
+        page.answer(Keys.ARROW_RIGHT, "x")
+        assert page.cells()[1] == f"{second}, rejected"
+        page.answer("1")  # the next one, by then
+        assert page.cells()[2].endswith(", across")
+        page.answer(Keys.SPACE, Keys.SHIFT, Keys.ARROW_RIGHT, Keys.NULL, "o", "odd\n")
+        assert [c.rsplit(", ", 1)[1] for c in page.cells()[3:5]] == ["odd", "odd"]
+        page.answer("z")
+        page.answer("z")
+        assert [c.rsplit(", ", 1)[1] for c in page.cells()[2:5]] == ["down"] * 3
+        page.answer("y")
+        page.answer("m", "down", Keys.ENTER)
+
+        # Split, and merge again.
+        before = page.groups()
+        page.answer("s")
+        split = page.groups()
+        assert len(split) == len(before) + 1 and any(g[:4] == "1-2:" for g in split)
+        said = page.text("counts"), page.groups()
+
+        # Whoever kills the server loses nothing.
+        server.kill()
+        server.start()
+        page = Page(driver, server.address)
+        assert (page.text("counts"), page.groups()) == said
+        page.answer("z")
+        assert page.groups() == before
+
+        # A second process is refused; the shell's tables are as the page has them.
+        other = subprocess.run(
+            command("review", "runs/fake", "--no-browser"), cwd=project,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert other.returncode == 1 and "another `dec review`" in other.stderr
+        server.stop()
+        assert table(root / "answers.csv")[second][1] == "-"
+        assert table(root / "clusters.csv")["1"][2] == "down"
+
+        # The shell takes a turn.
+        clusters = (root / "clusters.csv").read_text()
+        (root / "clusters.csv").write_text(clusters.replace("2,20,", "2,20,round"))
+        server.start()
+        page = Page(driver, server.address)
+        assert any(g.startswith("2: round") for g in page.groups())
+
+        # A simulated reviewer says of every photo of two clusters what it is.
+        for cluster in ("0", "1"):
+            page.group("cluster", cluster)
+            page.named()
+            for label in ("across", "down", "round"):
+                page.js("document.getElementById('grid').focus()")
+                chosen = [
+                    i
+                    for i, c in enumerate(page.cells())
+                    if c.startswith(f"{label}/") and not c.endswith("rejected")
+                ]
+                for i in chosen:
+                    page.js(
+                        "document.getElementById(arguments[0]).dispatchEvent("
+                        "new MouseEvent('click', {bubbles: true, ctrlKey: true}))",
+                        f"grid-{i}",
+                    )
+                page.until(
+                    f"document.querySelectorAll('#grid [aria-selected=true]')"
+                    f".length === {len(chosen)}"
+                )
+                page.answer("m", label, Keys.ENTER)
+
+        # Train: progress is seen, answers go on meanwhile.
+        page.click("tab-learn")
+        page.until("!document.getElementById('train').disabled")
+        page.click("train")
+        page.until("document.getElementById('work').innerText.includes('at work')")
+        page.answer("z")
+        page.answer("y")
+        page.until("document.getElementById('work').innerText.includes('done')", 120)
+        assert "1\t" in page.text("rounds") and "%" in page.text("rounds")
+        assert "that nobody has looked at" in page.text("worth")
+        page.until("!document.getElementById('to-doubtful').hidden")
+        page.click("to-doubtful")
+        page.until(
+            "document.querySelector('#groups [data-kind=doubtful][aria-current]')"
+        )
+        page.until("document.querySelectorAll('#grid .said.guess').length > 0")
+        page.answer("c")
+        answered = page.js("return document.querySelectorAll('#grid .answered').length")
+        assert answered == 1
+
+        # Take it away.
+        for kind, what in (("csv", "labels.csv"), ("links", "classes"),
+                           ("leveldb", "labelled/dataset.json")):  # fmt: skip
+            page.click("tab-away")
+            page.until("!document.querySelector('#away [data-kind]').disabled")
+            page.js(
+                "document.querySelector(arguments[0]).click()",
+                f"#away [data-kind={kind}]",
+            )
+            page.until(
+                "document.getElementById('away-work').innerText"
+                f".includes('{what.split('/')[0]}')",
+                60,
+            )
+            page.until(
+                "document.getElementById('away-work').innerText.includes('done')", 60
+            )
+            assert (root / "export" / what).exists(), what
+        # The server was away for a while; that is all there is to complain about.
+        assert [c for c in page.complaints() if "net::ERR_" not in c] == []
+    by = {row[2] for row in table(root / "export/labels.csv").values()}
+    assert by == {"by", "review", "cluster"}
+    links = list((root / "export/classes").rglob("*.jpg"))
+    assert links and all(link.resolve().is_file() for link in links)
+
+
+def test_stopped_and_begun_again(project, driver, tmp_path):
+    """Training is stopped by the button; the same button goes on."""
+    import shutil
+
+    folder = tmp_path / "project"
+    shutil.copytree(project / "photos", folder / "photos")
+    shutil.copytree(project / "prototxt", folder / "prototxt")
+    run = photo_run(folder, folder / "photos")
+    with Server(folder, run, "--experiment", "tiny") as server:
+        page = Page(driver, server.address)
+        page.click("tab-learn")
+        page.click("train")
+        page.until("document.getElementById('work').innerText.includes('failed')", 60)
+        assert "at least two classes" in page.text("work")
+        page.click("tab-sort")
+        for cluster, label in (("0", "a"), ("1", "b")):
+            page.group("cluster", cluster)
+            page.answer("n", label, Keys.ENTER)
+        page.click("tab-learn")
+        page.click("train")
+        page.until("document.getElementById('work').innerText.includes('at work')")
+        page.click("stop")
+        page.until("document.getElementById('work').innerText.includes('stopped')", 60)
+        assert not (run / "review/round-01/done").exists()
+
+
+def test_hostile_names_and_two_pages(driver, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for i, name in enumerate(HOSTILE):
+        Image.new("RGB", (40, 30), (40 * i, 90, 120)).save(photos / "x.jpg")
+        (photos / "x.jpg").rename(photos / name)
+    (photos / HOSTILE[1]).write_bytes(b"not a photo")
+    run = photo_run(tmp_path, photos, 2, names=HOSTILE)
+    with Server(tmp_path, run) as server:
+        page = Page(driver, server.address)
+        page.named()
+        shown = " ".join(page.cells())
+        assert "<img src=x onerror=alert(1)>.jpg" in shown
+        assert "new\\nline.jpg" in shown and "a\\xffb.jpg" in shown
+        evil = "<b onclick=alert(1)>&amp;"
+        page.answer("n", evil, Keys.ENTER)
+        page.until("document.querySelectorAll('#grid .bad').length === 1")
+        page.keys(Keys.ENTER)
+        page.until("document.getElementById('zoom').open")
+        page.keys(Keys.ESCAPE)
+        assert evil in page.groups()[0]
+        assert not page.js(
+            "return document.querySelectorAll('b, script:not([src])').length"
+        )
+        page.keys("n", "a/b", Keys.ENTER)
+        page.until("document.getElementById('status').innerText.includes('No / in it')")
+        page.keys("n", "x" * 300, Keys.ENTER)
+        page.until("document.getElementById('status').innerText.includes('255 bytes')")
+
+        # Another tab sees the answer at once.
+        first = driver.current_window_handle
+        driver.switch_to.new_window("tab")
+        other = Page(driver, f"{server.base}/")
+        number = other.number()
+        driver.switch_to.window(first)
+        page.answer(Keys.ARROW_LEFT, "x")
+        driver.switch_to.window(driver.window_handles[-1])
+        other.after(number)
+        assert other.cells()[0].endswith("rejected")
+        bad = [c for c in page.complaints() if "/thumbnail/" not in c
+               and "/photo/" not in c and "/api/answer" not in c]  # fmt: skip
+        assert bad == []
+        driver.close()
+        driver.switch_to.window(first)
+
+
+def test_ten_thousand_photos(driver, tmp_path):
+    """Only what can be seen is in the page, and all of it can be reached."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.new("RGB", (16, 12), (200, 90, 30)).save(photos / "0.jpg")
+    names = [f"{i:05}.jpg" for i in range(10_000)]
+    for name in names:
+        (photos / name).hardlink_to(photos / "0.jpg")
+    run = photo_run(tmp_path, photos, 2, names=names)
+    with Server(tmp_path, run) as server:
+        page = Page(driver, server.address)
+        assert page.text("counts").startswith("10,000 photos")
+        assert page.js("return document.querySelectorAll('#grid .cell').length") < 150
+        page.keys(Keys.END)
+        page.until(
+            "document.querySelector('#grid .cell.focus')?.ariaPosInSet === '10000'"
+        )
+        assert page.js("return document.querySelectorAll('#grid .cell').length") < 150
+        page.keys(Keys.CONTROL, "a", Keys.NULL)
+        page.answer("m", "all", Keys.ENTER)
+        assert "10,000 with a class" in page.text("counts")
+        assert page.complaints() == []
+
+
+@pytest.mark.parametrize(("width", "dark"), [(390, False), (1920, True)])
+def test_it_fits_the_window(open_server, driver, width, dark):
+    look(driver, width, 844, dark)
+    page = Page(driver, open_server.next_address())
+    for tab in ("sort", "map", "learn", "away"):
+        page.click(f"tab-{tab}")
+        assert page.js("return document.documentElement.scrollWidth") <= width, tab
+        # Every control that can be seen has a name.
+        assert (
+            page.js("""return [...document.querySelectorAll('button, input, select')]
+            .filter((e) => e.offsetParent && !(e.innerText || e.ariaLabel || e.title
+              || e.labels?.length)).length""")
+            == 0
+        )
+    assert page.complaints() == []
+
+
+def test_the_map(open_server, driver):
+    page = Page(driver, open_server.next_address())
+    page.click("tab-map")
+    page.until("document.getElementById('map-how').innerText.includes('60 points')", 60)
+    canvas = driver.find_element("id", "canvas")
+    page.click("lasso")
+    w, h = canvas.size["width"] // 2 - 4, canvas.size["height"] // 2 - 4
+    actions = ActionChains(driver, 0).move_to_element_with_offset(canvas, -w, -h)
+    actions.click_and_hold()
+    for x, y in ((2 * w, 0), (0, 2 * h), (-2 * w, 0)):
+        actions.move_by_offset(x, y)
+    actions.release().perform()
+    page.until(
+        "document.getElementById('map-title').innerText === '60 photos selected'"
+    )
+    page.keys(Keys.ESCAPE)
+    page.until("!document.querySelector('#map-grid [aria-selected=true]')")
+    assert page.complaints() == []
+
+
+def test_large_with_neighbours(open_server, driver):
+    page = Page(driver, open_server.next_address())
+    page.keys(Keys.ARROW_RIGHT, Keys.ENTER)
+    page.until("document.querySelectorAll('#zoom-near button').length === 12")
+    page.until("document.querySelector('#zoom-picture img').naturalWidth === 48")
+    name = page.text("zoom-name")
+    page.keys(Keys.ARROW_RIGHT)
+    page.until(f"document.getElementById('zoom-name').innerText !== '{name}'")
+    assert "Cluster 0" in page.text("zoom-where")
+    page.keys(Keys.ESCAPE)
+    page.until("!document.getElementById('zoom').open")
+    page.keys("?")
+    page.until("document.getElementById('help').open")
+    assert page.complaints() == []
