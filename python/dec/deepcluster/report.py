@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from dec.base.errors import DecError
@@ -86,6 +87,7 @@ def _curves(metrics: dict, figures: Figures) -> Section:
         ):
             points = [(x, y) for x, y in zip(at, values, strict=True) if y is not None]
             axes.plot(*zip(*points, strict=True), "o-", ms=3, color=color, label=label)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("epoch")
         axes.grid(color=GRID, linewidth=0.8)
         if len(lines) > 1:
