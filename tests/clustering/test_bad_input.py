@@ -109,7 +109,7 @@ def test_damaged_database(project):
 
 def test_unknown_experiment(project):
     result = run([DEC, "run", "none"], project)
-    assert_clear_error(result, "prototxt/dec/none", "20news, blobs, csv")
+    assert_clear_error(result, "prototxt/dec/none", "20news, blobs, cifar10, csv")
 
 
 def test_an_experiment_of_another_folder(tmp_path):

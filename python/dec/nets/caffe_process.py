@@ -160,6 +160,7 @@ def _child(work: Callable[[], None], errors: int, writer: int) -> int:
 
         caffe.init_log()
         work()
+        sys.stdout.flush()  # what it has printed would go with it
     except DecError as error:
         os.write(writer, str(error).encode())
         return 1
