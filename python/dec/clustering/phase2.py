@@ -172,7 +172,8 @@ class Clustering:
         self.clock.lap("scores")
         if rows_of_restarts(self.rows) < self.rows:
             first["restarts_on"] = rows_of_restarts(self.rows)
-        progress.say("k-means   " + _line(first))
+        title = "graph" if self.start == "graph" else "k-means"
+        progress.say(f"{title:<10}" + _line(first))
         return State(first=first, aim=aim)
 
     def _report(self, state: State, assigned: np.ndarray) -> None:

@@ -9,6 +9,7 @@ from dec.base.text_tables import aligned, markdown
 from dec.scores.clusters import class_names, columns
 
 _AE = "autoencoder + k-means"
+_STARTS = {"plain": "plain k-means", "graph": "graph"}
 _RUNS = ("run", "method", "seed", "accuracy", "NMI", "ARI", "rounds")
 _RUNS += ("phase 1", "phase 2")
 _MEDIANS = ("method", "seeds", "accuracy", "lowest", "highest", "NMI", "ARI")
@@ -46,7 +47,7 @@ def table(runs: dict[str, dict]) -> str:
         rows.append((name, method, run["seed"], *_row(run)))
         # A run with another's code would tell of the same k-means again.
         if run.get("kmeans") and run.get("method", "DEC") == "DEC":
-            name = _AE.replace("k-means", "plain k-means") if _plain(run) else _AE
+            name = _start(run, _STARTS)
             by_method.setdefault(name, []).append(run["kmeans"])
     medians = []
     for method in sorted(by_method, key=lambda m: _median(by_method[m], "acc")):
@@ -77,13 +78,15 @@ def unlabelled(runs: dict[str, dict]) -> str:
     return "\n".join(markdown(head, rows))
 
 
+def _start(run: dict, names: dict[str, str]) -> str:
+    """What came before phase 2, a start called as `names` has it."""
+    return _AE.replace("k-means", names.get(run.get("start", "plain"), "k-means"))
+
+
 def _method(run: dict) -> str:
-    """The method and, for DEC from the paper's k-means, that it is."""
-    return run.get("method", "DEC") + (" from plain k-means" if _plain(run) else "")
-
-
-def _plain(run: dict) -> bool:
-    return "kmeans" in run and run.get("start", "plain") == "plain"
+    """The method and, for DEC from another start than the default, from which."""
+    start = _STARTS.get(run.get("start", "plain")) if "kmeans" in run else None
+    return run.get("method", "DEC") + (f" from {start}" if start else "")
 
 
 def _row(run: dict) -> tuple[str, ...]:
@@ -113,7 +116,7 @@ def _scores(metrics: dict) -> str:
         return head + rounds
     rows = [("", "accuracy", "NMI", "ARI")]
     for name, row in (
-        (_AE, metrics["kmeans"]),
+        (_start(metrics, {"graph": "graph"}), metrics["kmeans"]),
         (metrics.get("method", "DEC"), metrics),
     ):
         numbers = f"{row['acc']:.2%}", f"{row['nmi']:.4f}", f"{row['ari']:.4f}"

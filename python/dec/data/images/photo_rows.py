@@ -108,7 +108,7 @@ def build_leveldbs(
     ):
         _read_all(source, names, Reading(frame, how, max_pixels), jobs, store)
         bad = sorted(bad_folders + store.bad)
-        _say_skipped(source, Path(folder) / f"{name}_skipped.csv", bad)
+        say_skipped(source, Path(folder) / f"{name}_skipped.csv", bad)
         if len(store.names) > 1:
             if own:
                 _refuse_all_alike(store, how)
@@ -337,7 +337,7 @@ def _refuse_all_alike(store: Store, features: NetFeatures) -> None:
         )
 
 
-def _say_skipped(source: Path, report: Path, bad: list[tuple[str, str, str]]) -> None:
+def say_skipped(source: Path, report: Path, bad: list[tuple[str, str, str]]) -> None:
     report.unlink(missing_ok=True)
     if not bad:
         return

@@ -14,7 +14,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from dec.base import files, tables
+from dec.base import files
 from dec.base.atomic import partial_path, replace_dir
 from dec.base.digest import digest
 from dec.base.errors import DecError
@@ -23,6 +23,7 @@ from dec.base.parallel import each
 from dec.base.progress import bar, say
 from dec.data import leveldb
 from dec.data.images import photo_labels
+from dec.data.images.photo_rows import say_skipped
 from dec.data.leveldb import encoded
 from dec.data.leveldb.database import refuse_if_in_use
 from dec.data.leveldb.rows import OWN_FILES
@@ -31,7 +32,6 @@ from dec.photos.load import BadPhoto, load_rgb
 NAME, SIDE = "images", 256
 _QUALITY = 95
 _VERSION = 1  # raise it when the same photos would give other rows
-_NAMED = 10  # skipped photos that are named on the terminal
 
 
 def build_leveldbs(
@@ -88,7 +88,7 @@ def build_leveldbs(
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         count = encoded.write_photos(partial, photos(), (side, side), meta)
-        _say_skipped(source, path.parent / f"{name}_skipped.csv", sorted(bad))
+        say_skipped(source, path.parent / f"{name}_skipped.csv", sorted(bad))
         if not count:
             raise DecError(f"{printable(source)}: no photo in it that can be used")
         replace_dir(partial, path)
@@ -123,13 +123,3 @@ def _digest(source: Path, names: list[str], how: list) -> str:
         except OSError:
             stats.append([name, -1, -1])
     return digest(json.dumps([os.path.abspath(source), stats, how]))
-
-
-def _say_skipped(source: Path, report: Path, bad: list) -> None:
-    report.unlink(missing_ok=True)
-    if not bad:
-        return
-    tables.write_table(report, [("file", "reason", "detail"), *bad])
-    for name, reason, detail in bad[:_NAMED]:
-        say(f"{printable(source / name)}: skipped: {reason}: {detail}")
-    say(f"{len(bad):,} skipped, see {printable(report)}")
