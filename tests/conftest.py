@@ -42,6 +42,7 @@ _SMALLER = {
     "dim: 256 dim: 10": f"dim: 64 dim: {CLUSTERS}",
     "dim: 1 dim: 784": f"dim: 1 dim: {WIDTH}",
     "batch_size: 256": "batch_size: 64",
+    "batch_size: 128": "batch_size: 32",
     "batch_size: 1000": "batch_size: 250",
     "max_iter: 50000": "max_iter: 40",
     "max_iter: 100000": "max_iter: 200",

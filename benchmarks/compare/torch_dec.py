@@ -80,7 +80,7 @@ def cluster(
     code = embed()
     course.lap("embed")
     found = kmeans_within(code.numpy(), k, job["seed"])
-    basis = torch.from_numpy(found.basis_for_training())
+    basis = torch.from_numpy(found.basis)
     turned = [(basis @ w.double()).float() for w in net.weights["output"]]
     net.add("output", turned, net.rates["output"])
     centres = torch.from_numpy(found.centres) @ basis

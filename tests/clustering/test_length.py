@@ -1,5 +1,7 @@
 """How long phase 1 of few rows trains, and by which solver."""
 
+import json
+import math
 import shutil
 
 import numpy as np
@@ -57,6 +59,9 @@ def test_iterations_are_passes_over_the_rows():
 def test_own_has_such_a_solver_and_the_other_experiments_none():
     there = [p.parts[-3] for p in ROOT.glob("prototxt/dec/*/*/few_*_solver.prototxt")]
     assert there == ["own"]
+    (dec,) = ROOT.glob("prototxt/dec/*/few_*_solver.prototxt")
+    assert dec == ROOT / "prototxt/dec/own/few_dec_solver.prototxt"
+    assert Length.read(dec) == (1, 40, 160)
     file = ROOT / "prototxt/dec/own/short/few_stack_solver.prototxt"
     length = Length.read(file)
     assert length.iterations(782, 256) < 1500
@@ -64,15 +69,18 @@ def test_own_has_such_a_solver_and_the_other_experiments_none():
     assert solver.type == "Adam" and solver.net.endswith("own/few_stack.prototxt")
 
 
-def test_its_net_is_the_other_one_from_other_weights():
+def test_its_net_is_the_other_one_from_other_weights_and_the_rows_mean():
     nets = [
         prototxt.read_net(ROOT / f"prototxt/dec/own/{name}.prototxt")
         for name in ("stack", "few_stack")
     ]
+    (centre,) = (layer for layer in nets[1].layer if layer.name == "centre")
+    nets[1].layer.remove(centre)
     for net in nets:
         net.ClearField("name")
         for layer in net.layer:
             layer.inner_product_param.ClearField("weight_filler")
+            layer.data_param.ClearField("batch_size")
     assert nets[0] == nets[1]
 
 
@@ -106,6 +114,29 @@ def test_few_rows_are_trained_by_it_and_that_is_said(few):
     assert "few rows" not in result.stderr
     copy = prototxt.read_solver(few / "runs/blobs/prototxt/stack_solver.prototxt")
     assert copy.type == "SGD" and copy.max_iter == 200
+
+
+def test_rounds_of_few_rows_are_shorter(pretrained):
+    folder = pretrained / "prototxt/dec/blobs"
+    solver = (folder / "dec_solver.prototxt").read_text()
+    words = 'train_state { stage: "3-passes" stage: "5-iterations" }\n'
+    few = solver.replace("max_iter: 7", "max_iter: 12") + words
+    (folder / "few_dec_solver.prototxt").write_text(few)
+
+    def interval(*options):
+        command = [DEC, "cluster", "blobs", "--pretrain", "stack.caffemodel"]
+        result = run([*command, "--max-rounds", "2", *options], pretrained)
+        assert result.returncode == 0, result.stderr
+        metrics = json.loads((pretrained / "runs/blobs/metrics.json").read_text())
+        return metrics["interval"], "few_dec_solver.prototxt" in result.stderr
+
+    batch = 64
+    assert interval() == (7, False)  # 600 rows: 29 iterations are more than 12
+    set_rows(pretrained, 200)
+    assert interval() == (math.ceil(3 * 200 / batch), True)
+    assert interval("--update-interval", "6") == (6, True)
+    set_rows(pretrained, 60)
+    assert interval() == (5, True)
 
 
 def test_stopped_it_goes_on_to_the_same_bits(few, tmp_path):

@@ -97,7 +97,7 @@ def test_every_set_of_the_users_own_data_takes_a_name():
 
 
 def solver_of(name):
-    return _phase2_solver(Experiment.find(name), None).name
+    return _phase2_solver(Experiment.find(name), None)[0].name
 
 
 def test_a_name_changes_nothing_else(tmp_path, monkeypatch):
@@ -118,11 +118,11 @@ def test_a_name_changes_nothing_else(tmp_path, monkeypatch):
     metas = [leveldb.read_meta(f"data/{name}_total") for name in ("photos", "trip")]
     assert [meta.pop("pictures") for meta in metas] == ["photos_img", "trip_img"]
     assert metas[0] == metas[1]
-    # The solver goes by the kind of the data.
-    assert solver_of("photos") == solver_of("trip") == "photos_solver.prototxt"
+    # The solver goes by the kind of the data and by the number of rows.
+    assert solver_of("photos") == solver_of("trip") == "few_dec_solver.prototxt"
     assert solver_of("tript") == "text_solver.prototxt"
-    assert solver_of("tripn") == "dec_solver.prototxt"
-    for name, kind in (("trip", "photos"), ("tripn", "dec")):
+    assert solver_of("tripn") == "few_dec_solver.prototxt"
+    for name, kind in (("trip", "dec"), ("tript", "text")):
         folder = new_experiment(name)
         theirs = Experiment.find("own").folder / f"{kind}_solver.prototxt"
         wanted = theirs.read_text().replace("dec/own/", f"dec/{name}/")

@@ -178,6 +178,8 @@ OTHERS = (
     + layer("Scale", "sum", "scaled", "scale_param { axis: 2 num_axes: 2 }")
     + layer("Scale", "sum", "once", "scale_param { num_axes: 0 bias_term: true }")
     + layer("Scale", "sum", "each", "scale_param { axis: 1 num_axes: -1 }")
+    + layer("Bias", "sum", "moved", "bias_param { axis: 1 num_axes: 1 }")
+    + layer("Bias", "sum", "higher", "bias_param { num_axes: 0 }")
     + layer("BatchNorm", "turned", "norm", "batch_norm_param { eps: 0.01 }")
     + layer("Softmax", "old", "soft", "softmax_param { axis: -1 }")
     + layer("Dropout", "fc", "drop")

@@ -1,14 +1,14 @@
-"""How long phase 1 trains: as its solvers say, or as the number of rows asks for.
+"""How long stages train: as their solvers say, or as the number of rows asks for.
 
-A schedule may have a second solver of a stage, few_<stage>_solver.prototxt, for data
-of few rows, whose train_state has two stages more, which no net knows:
+There may be a second solver of a stage, few_<stage>_solver.prototxt, for data of few
+rows, whose train_state has two stages more, which no net knows:
 
     max_iter: 5000
     train_state { stage: "120-passes" stage: "500-iterations" }
 
 It is run for as many iterations as 120 passes over the rows take, and for 500 if
 those are more; where they are more than max_iter, the data are not few, and the
-stage's other solver is run. Labels have no part in it.
+stage's other solver is run. Labels have no part in it. Of phase 2 that is one round.
 """
 
 import math
@@ -87,5 +87,5 @@ def fill_in(stage: Stage, iterations: int) -> None:
     stage.solver.max_iter = iterations
     progress.say(
         f"{stage.name}: few rows, so {stage.source}, "
-        f"{stage.solver.max_iter:,} iterations"
+        f"{stage.solver.max_iter:,} iterations{' a round' * (stage.name == 'dec')}"
     )

@@ -59,7 +59,7 @@ def new_experiment(
 
 def _files(source: Experiment, name: str) -> Iterator[tuple[Path, Path]]:
     """The prototxts to copy, each with its name in the new folder `name`."""
-    # What own/ has for kinds of data (photos_solver.prototxt) is one solver here.
+    # What own/ has for a kind of data (text_solver.prototxt) is the one solver here.
     kinds = {f"{known.name}_solver.prototxt" for known in registry.all_sets()}
     kind = replace(source, name=name).kind if source.name == OWN else source.name
     solver = source.folder / f"{kind}_solver.prototxt"
@@ -67,6 +67,8 @@ def _files(source: Experiment, name: str) -> Iterator[tuple[Path, Path]]:
         inside = file.relative_to(source.folder)
         if str(inside) == "dec_solver.prototxt" and solver.exists():
             yield solver, inside
+        elif str(inside) == "few_dec_solver.prototxt" and solver.exists():
+            continue
         elif str(inside) not in kinds:
             yield file, inside
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dec.base.errors import DecError
-from dec.clustering import length
+from dec.clustering import centre, length
 from dec.engine.experiment import Experiment, Stage
 from dec.engine.runs import Run
 from dec.engine.training import Training
@@ -38,7 +38,8 @@ def pretrain(
         del stage.solver.weights[:]
         stage.solver.weights.extend(done)
         key, history = stage.digest(data), f"{name}_history.json"
-        record = Training(stage, key, stage.model, history, name).run()
+        begin = centre.of(stage)
+        record = Training(stage, key, stage.model, history, name, begin=begin).run()
         seconds[name] = record["seconds"]
         done.append(str(run.path / stage.model))
     return Path(done[-1]), seconds

@@ -17,7 +17,7 @@ from dec.clustering.embedding import Embedding
 from dec.clustering.graph import kmeans_graph
 from dec.clustering.kmeans import kmeans, rows_of_restarts
 from dec.clustering.state import Clock, State, save_sample
-from dec.clustering.within import kmeans_within
+from dec.clustering.within import kmeans_within, partition
 from dec.data.leveldb import write_rows
 from dec.engine.experiment import Stage, clusters_of
 from dec.nets.prototxt import data_layers
@@ -148,21 +148,21 @@ class Clustering:
         """k-means centres on the autoencoder's code; writes init.caffemodel."""
         shutil.rmtree(self.folder / "codes", ignore_errors=True)
         self.net.copy_from(str(autoencoder))
-        layer = self.embedding.code_layer() if self.start == "within" else ""
+        layer = "" if self.start == "plain" else self.embedding.code_layer()
         (code,) = self.embedding.tops("output")
         self.embedding.check(code, self.k)
         self.clock.lap("embed")
         aim = np.empty(0, np.int64)
-        if self.start == "graph":
-            aim = assigned = kmeans_graph(code, self.k, seed)
-            centres = np.stack([code[aim == j].mean(axis=0) for j in range(self.k)])
-        elif layer:
-            found = kmeans_within(code, self.k, seed)
-            basis = found.basis_for_training()
-            self.embedding.change_basis(layer, basis)
-            centres, assigned = found.centres @ basis, found.assigned
-        else:
+        if self.start == "plain":
             centres, assigned = kmeans(code, self.k, seed)
+        else:
+            if self.start == "graph":
+                aim = kmeans_graph(code, self.k, seed)
+                found = partition(code.astype(np.float64), aim, self.k)
+            else:
+                found = kmeans_within(code, self.k, seed)
+            self.embedding.change_basis(layer, found.basis)
+            centres, assigned = found.centres @ found.basis, found.assigned
         self.clock.lap("kmeans")
         seconds = round(self.clock.total(), 2)
         self.net.params["loss"][0].data[...] = centres.T

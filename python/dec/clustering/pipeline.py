@@ -13,7 +13,7 @@ from dec.base import progress
 from dec.base.atomic import write_text_atomic
 from dec.base.errors import DecError
 from dec.base.machine import machine
-from dec.clustering import assignments, comparison, encoder, phase1, state
+from dec.clustering import assignments, comparison, encoder, length, phase1, state
 from dec.clustering.figure import draw
 from dec.clustering.phase2 import Clustering, Result
 from dec.data import leveldb, registry
@@ -147,16 +147,13 @@ def run_phase2(
     before: seconds of the stages before.
     """
     clusters = settings.clusters
+    solver, interval = _phase2_solver(experiment, settings.solver)
     stage = Stage.read(
-        "dec",
-        experiment,
-        run,
-        _phase2_solver(experiment, settings.solver),
-        settings.device,
-        settings.seed,
-        clusters,
+        "dec", experiment, run, solver, settings.device, settings.seed, clusters
     )
-    if settings.update_interval is not None:
+    if interval is not None:
+        length.fill_in(stage, settings.update_interval or interval)
+    elif settings.update_interval is not None:
         stage.solver.max_iter = settings.update_interval
     stage.solver.train_state.stage.append("memory")
     del stage.solver.weights[:]  # they are the autoencoder's with k-means centres
@@ -216,7 +213,8 @@ def run_phase2(
 
 def _check_clusters(experiment: Experiment, settings: Settings) -> None:
     """Raises DecError for fewer rows than clusters: before phase 1, not after it."""
-    solver = experiment.read_solver(_phase2_solver(experiment, settings.solver))
+    file, _ = _phase2_solver(experiment, settings.solver)
+    solver = experiment.read_solver(file)
     net = experiment.read_net(solver.net)
     clusters = settings.clusters or clusters_of(net, solver.net)
     data_digest(experiment, net)
@@ -229,15 +227,22 @@ def _check_clusters(experiment: Experiment, settings: Settings) -> None:
             )
 
 
-def _phase2_solver(experiment: Experiment, given: Path | None) -> Path:
-    """The file that the user names, or what the experiment has for such data."""
+def _phase2_solver(
+    experiment: Experiment, given: Path | None
+) -> tuple[Path, int | None]:
+    """The file that the user names, or what the experiment has for such data.
+
+    And the iterations of a round, for few rows; None: as the solver says.
+    """
     folder = experiment.folder
     if given:
         there = (given, experiment.root / given, folder / given)
-        return next((path for path in there if path.exists()), given)
-    # own/photos_solver.prototxt for the rows of `dec data photos`.
+        return next((path for path in there if path.exists()), given), None
+    # own/text_solver.prototxt for the rows of `dec data text`.
     solver = folder / f"{experiment.kind}_solver.prototxt"
-    return solver if solver.exists() else folder / "dec_solver.prototxt"
+    if solver.exists():
+        return solver, None
+    return length.solver_for(experiment, folder / "dec_solver.prototxt")
 
 
 def _draw(run: Run, database: Path, metrics: dict) -> bool:

@@ -40,13 +40,6 @@ class Partition(NamedTuple):
     basis: np.ndarray
     log_det: float
 
-    def basis_for_training(self) -> np.ndarray:
-        """`basis`, or as much of it as makes nothing larger.
-
-        SGD's steps in the layers below grow with the square of it.
-        """
-        return self.basis / max(1.0, np.linalg.norm(self.basis, 2))
-
 
 def kmeans_within(
     points: np.ndarray, k: int, seed: int, restarts: int = RESTARTS
@@ -76,6 +69,19 @@ def kmeans_within(
             best = _settle(points, _moments(points), begin.labels_, k)
     check_all_filled(points, best.assigned, k)
     return best
+
+
+def partition(points: np.ndarray, assigned: np.ndarray, k: int) -> Partition:
+    """Of clusters that are known: their means, and the units of their W.
+
+    points: n x d, assigned: n.
+    """
+    with threadpool_limits(limits=1, user_api="blas"):
+        moments = _moments(points)
+        centres = _means(points, assigned, k)
+        within = _within(moments, centres, assigned)
+        basis, log_det = _units(within, moments[1], len(points))
+    return Partition(centres, assigned, basis, log_det)
 
 
 def _settle(

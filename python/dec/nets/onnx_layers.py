@@ -251,6 +251,14 @@ def _scale(graph: Graph, layer: Layer) -> None:
         graph.add("Add", [scaled, constant], layer.outputs[0])
 
 
+def _bias(graph: Graph, layer: Layer) -> None:
+    param, shape = layer.settings.bias_param, layer.in_shapes[0]
+    (bias,) = layer.blobs
+    behind = len(shape) - bias.ndim - (_axis(param.axis, shape) if bias.ndim else 0)
+    constant = graph.constant("bias", bias.reshape(bias.shape + (1,) * behind))
+    graph.add("Add", [*layer.inputs, constant], layer.outputs[0])
+
+
 def _power(graph: Graph, layer: Layer) -> None:
     param = layer.settings.power_param
     value = layer.inputs[0]
@@ -342,6 +350,7 @@ def _plain(op: str) -> Callable[[Graph, Layer], None]:
 
 LAYERS: dict[str, Callable[[Graph, Layer], None]] = {
     "BatchNorm": _batch_norm,
+    "Bias": _bias,
     "Concat": _concat,
     "Convolution": _convolution,
     "Eltwise": _eltwise,

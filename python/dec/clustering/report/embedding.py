@@ -15,6 +15,8 @@ _FEWEST = 10
 _MOMENTS = 4
 _MOST_NAMES = 20  # written onto a picture
 _PERPLEXITY, _SEED = 30, 0
+_FEW = 1000  # points that have found their places after half of scikit-learn's
+_ITERATIONS, _FEW_ITERATIONS = 1000, 500
 _HALO = withStroke(linewidth=3, foreground="white")
 
 
@@ -39,6 +41,7 @@ def layouts(codes: list[np.ndarray]) -> list[np.ndarray]:
         model = TSNE(
             perplexity=min(_PERPLEXITY, (len(code) - 1) / 3),
             init=start,
+            max_iter=_ITERATIONS if len(code) > _FEW else _FEW_ITERATIONS,
             random_state=_SEED,
         )
         plane = model.fit_transform(code)

@@ -162,7 +162,8 @@ def _command(results: Results) -> str | None:
         words += ["--pretrain", metrics["autoencoder"]]
     elif phase1:
         words += ["--pretrain", f"train-{phase1.parent.name}"]
-    if phase2.name not in ("dec_solver.prototxt", f"{experiment}_solver.prototxt"):
+    chosen = ("dec", "few_dec", experiment)  # by the driver itself
+    if phase2.name not in {f"{name}_solver.prototxt" for name in chosen}:
         words += ["--solver", str(phase2)]
     if metrics.get("clusters"):
         words += ["--clusters", str(metrics["clusters"])]
