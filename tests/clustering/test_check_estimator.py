@@ -15,6 +15,6 @@ def small(tmp_path_factory):
         yield
 
 
-@parametrize_with_checks([DEC(pretrain_iter=40)])
+@parametrize_with_checks([DEC(pretrain_iter=40, max_iter=10)])
 def test_check(estimator, check):
     check(estimator)

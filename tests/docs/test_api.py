@@ -22,7 +22,8 @@ def test_code_blocks_run(tmp_path, monkeypatch):
     names: dict = {}
     for language, code in blocks:
         if language == "python":
-            exec(code.replace("pretrain_iter=2000", "pretrain_iter=40"), names)
+            short = "pretrain_iter=40, max_iter=10"
+            exec(code.replace("pretrain_iter=2000", short), names)
         else:
             command = ["bash", "-ec", code]
             subprocess.run(command, check=True, env={**os.environ, "PATH": path})
