@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from dec.base.files import printable
 from dec.base.progress import say
 from dec.base.tables import read_columns, read_table, write_table
 from dec.classify.clusters import read_clusters
-from dec.data import leveldb
+from dec.review.runs import DecRun, Run, read_run
 
 LOOP = "loop.json"
 MEMBERS = "members.csv"  # file, cluster: as they are parted and merged by now
@@ -28,8 +28,9 @@ class Items:
 
     root: the folder of the loop, where all is written. names: of photos those below
     `folder`; of other rows "row 12". clusters: of each, as the review found them.
-    confidence: the probability of its cluster, NaN where it is not known. run: of DEC,
-    whose rows they are. gone: photos that are not there any more.
+    confidence: how typical it is of its cluster (`measure` says by what), NaN where
+    that is not known. run: the folder of the run whose rows they are. gone: photos that
+    are not there any more.
     """
 
     root: Path
@@ -39,6 +40,8 @@ class Items:
     folder: Path | None
     run: Path | None
     gone: frozenset[int] = frozenset()
+    measure: str = "probability"
+    _read: Run | None = field(default=None, repr=False)
 
     @property
     def title(self) -> str:
@@ -46,22 +49,20 @@ class Items:
         return root.parent.name if root.name == "review" else root.name
 
     @cached_property
-    def results(self):
-        """What the run of DEC left, or None."""
+    def results(self) -> Run | None:
+        """What the run left, or None."""
         if self.run is None:
             return None
-        from dec.clustering.report.results import Results
-
-        return Results.read(self.run)
+        return self._read or read_run(self.run)
 
 
 def find_items(given: Path, photos: Path | None = None) -> Items:
     """What `dec review GIVEN` shows; begins a loop where there is none yet.
 
-    given: the folder of a loop; that of a run of DEC, with the loop in its folder
-    review/; or a CSV file of `dec classify` (file,class,probability) or of clusters
-    (file,cluster), with the loop beside it, in <name>-review/. photos: their folder,
-    where the run does not say it or they have been moved.
+    given: the folder of a loop; that of a run of DEC or DeepCluster, with the loop in
+    its folder review/; or a CSV file of `dec classify` (file,class,probability) or of
+    clusters (file,cluster), with the loop beside it, in <name>-review/. photos: their
+    folder, where the run does not say it or they have been moved.
 
     Photos that are not there any more are counted, and not shown. Raises DecError for
     anything else, and for a run that is not finished.
@@ -101,71 +102,95 @@ def _of_loop(root: Path, photos: Path | None) -> Items:
     if run is None and source.is_dir():
         run = source
     if folder is None:
-        return _rows_of(run, root)
+        if run is None:
+            raise DecError(f"{root / LOOP}: says neither photos nor a run")
+        items = _rows_of(root, read_run(run))
+        if not facts.get("rows") or not Path(facts["rows"]).exists():
+            _keep_rows(items, facts)  # of an older review, or a run that was moved
+        return items
     first = root / FIRST
     if source == (root / MEMBERS).resolve():  # which came of these
         source = first if first.exists() else run or source
-    return _photos_of(root, read_clusters(source), folder, run)
+    if run is not None and source.is_dir():
+        return _photos_of_run(root, read_run(run), folder)
+    clusters, confidence = _read_first(source)
+    return _photos_of(root, clusters, folder, confidence, run and read_run(run))
 
 
-def _begin_run(run: Path, root: Path, photos: Path | None) -> Items:
-    from dec.clustering.report.results import Results
-
-    results = Results.read(run)
-    meta = leveldb.read_meta(results.database) or {}
-    names = leveldb.read_names(results.database)
-    folder = photos or (meta.get("folder") and Path(meta["folder"]))
-    is_photos = meta.get("kind") == "photos" and names is not None
-    if is_photos and not (folder and Path(folder).is_dir()):
+def _begin_run(given: Path, root: Path, photos: Path | None) -> Items:
+    run = read_run(given)
+    folder = photos or (run.meta.get("folder") and Path(run.meta["folder"]))
+    if run.is_photos and not (folder and Path(folder).is_dir()):
         raise DecError(
-            f"{printable(folder or run)}: the folder of the run's photos is not there; "
-            "name it: --photos DIR"
+            f"{printable(folder or given)}: the folder of the run's photos is not "
+            "there; name it: --photos DIR"
         )
     facts = {
-        "folder": str(Path(folder).resolve()) if is_photos else "",
-        "clusters": str(run.resolve()),
+        "folder": "",
+        "clusters": str(given.resolve()),
+        "run": str(given.resolve()),
     }
-    if is_photos:
-        items = _photos_of(root, read_clusters(run), Path(facts["folder"]), run)
-    else:
-        items = _rows_of(run, root)
-    _begin(root, facts)
+    if not run.is_photos:
+        items = _rows_of(root, run)
+        _make(root)
+        _keep_rows(items, facts)
+        return items
+    facts["folder"] = str(Path(folder).resolve())
+    items = _photos_of_run(root, run, Path(facts["folder"]))
+    _make(root)
+    if not isinstance(run, DecRun):
+        # `dec loop next` reads the clusters of runs of DEC and of tables.
+        facts["clusters"] = str(_keep_first(items))
+    write_facts(root, facts)
     return items
+
+
+def _keep_rows(items: Items, facts: dict) -> None:
+    """What `dec loop next` needs where there are no photos: names, clusters, rows."""
+    rows = items.results.rows(items.root).resolve()
+    more = {"rows": str(rows)}
+    if facts["clusters"] != str((items.root / MEMBERS).resolve()):
+        more["clusters"] = str(_keep_first(items))
+    write_facts(items.root, facts | more)
+
+
+def _keep_first(items: Items) -> Path:
+    file = items.root / FIRST
+    rows = zip(items.names, items.clusters, strict=True)
+    write_table(file, [("file", "cluster"), *rows])
+    return file.resolve()
 
 
 def _begin_table(table: Path, root: Path, photos: Path | None) -> None:
     """A loop on what `dec classify` said, or on a table of clusters."""
     _, head = next(read_table(table, ours=True), (1, []))
     key = "cluster" if "cluster" in head else "class"
-    pairs = [(n, c) for _, (n, c) in read_columns(table, ("file", key), ours=True) if c]
-    if not pairs:
+    wanted = ["file", key, *(["probability"] if "probability" in head else [])]
+    lines = (cells for _, cells in read_columns(table, tuple(wanted), ours=True))
+    rows = [cells for cells in lines if cells[1]]
+    if not rows:
         raise DecError(f"{printable(table)}: no photo in it has a {key}")
     if photos is None:
-        folders = {os.path.dirname(os.path.abspath(name)) for name, _ in pairs}
+        folders = {os.path.dirname(os.path.abspath(name)) for name, *_ in rows}
         photos = Path(os.path.commonpath(list(folders)))
     folder = photos.resolve()
     inside = []
-    for name, cluster in pairs:
+    for name, *others in rows:
         path = Path(os.path.abspath(name))
         if key == "cluster" and not path.exists():
             path = folder / name
         if not path.is_relative_to(folder):
             raise DecError(f"{printable(table)}: {printable(name)} is not in {folder}")
-        inside.append((str(path.relative_to(folder)), cluster))
+        inside.append((str(path.relative_to(folder)), *others))
     _make(root)
     source = root / FIRST
-    write_table(source, [("file", "cluster"), *inside])
+    write_table(source, [("file", "cluster", *wanted[2:]), *inside])
     facts = {"folder": str(folder), "clusters": str(source.resolve())}
     if key == "class":
-        named = sorted({c for _, c in inside})
-        sizes = [sum(c == label for _, c in inside) for label in named]
+        named = sorted({row[1] for row in inside})
+        sizes = [sum(row[1] == label for row in inside) for label in named]
         rows = zip(named, sizes, named, strict=True)
         write_table(root / "clusters.csv", [("cluster", "photos", "class"), *rows])
-    _begin(root, facts)
-
-
-def _begin(root: Path, facts: dict) -> None:
-    _make(root)
     write_facts(root, facts)
 
 
@@ -181,8 +206,35 @@ def write_facts(root: Path, facts: dict) -> None:
     write_text_atomic(root / LOOP, json.dumps(facts, indent=1) + "\n")
 
 
+def _read_first(source: Path) -> tuple[dict[str, str], np.ndarray | None]:
+    """Clusters by name, and their probabilities where the table has them."""
+    clusters = read_clusters(source)
+    _, head = next(read_table(source, ours=True), (1, []))
+    if "probability" not in head:
+        return clusters, None
+    found = dict.fromkeys(clusters, np.nan)
+    rows = read_columns(source, ("file", "probability"), ours=True)
+    for line, (name, p) in rows:
+        try:
+            found[name] = float(p) if p else np.nan
+        except ValueError:
+            raise DecError(
+                f'{printable(source)}:{line}: the probability "{p}" is no number'
+            ) from None
+    return clusters, np.array([found[name] for name in clusters])
+
+
+def _photos_of_run(root: Path, run: Run, folder: Path) -> Items:
+    clusters = dict(zip(run.names, run.clusters, strict=True))
+    return _photos_of(root, clusters, folder, None, run)
+
+
 def _photos_of(
-    root: Path, clusters: dict[str, str], folder: Path, run: Path | None
+    root: Path,
+    clusters: dict[str, str],
+    folder: Path,
+    confidence: np.ndarray | None,
+    run: Run | None,
 ) -> Items:
     if not folder.is_dir():
         raise DecError(
@@ -206,24 +258,32 @@ def _photos_of(
             f"{printable(folder)}: {len(gone):,} photos are not there any more: they "
             "are not shown, and not trained on"
         )
-    confidence = np.full(len(names), np.nan)
-    if run is not None:
-        from dec.clustering.report.results import Results
+    if confidence is None:
+        confidence = np.full(len(names), np.nan)
+        if run is not None and run.n == len(names):
+            confidence = run.confidence(root)
+    return Items(
+        root,
+        names,
+        list(clusters.values()),
+        confidence,
+        folder,
+        run and run.folder,
+        gone,
+        run.measure if run else "probability",
+        run,
+    )
 
-        results = Results.read(run)
-        if results.n == len(names):
-            confidence = results.confidence
-    return Items(root, names, list(clusters.values()), confidence, folder, run, gone)
 
-
-def _rows_of(run: Path | None, root: Path) -> Items:
-    if run is None:
-        raise DecError(f"{root / LOOP}: says neither photos nor a run")
-    from dec.clustering.report.results import Results
-
-    results = Results.read(run)
-    names = leveldb.read_names(results.database) if results.database.is_dir() else None
-    if names is None or len(set(names)) != results.n:
-        names = [f"row {i}" for i in range(results.n)]
-    clusters = [str(c) for c in results.assigned.tolist()]
-    return Items(root, names, clusters, results.confidence, None, run)
+def _rows_of(root: Path, run: Run) -> Items:
+    return Items(
+        root,
+        run.names,
+        run.clusters,
+        run.confidence(root),
+        None,
+        run.folder,
+        frozenset(),
+        run.measure,
+        run,
+    )

@@ -10,8 +10,9 @@ import uvicorn
 
 from dec.base.errors import DecError
 from dec.base.progress import say
-from dec.review.app import Desk, application
+from dec.review.app import application
 from dec.review.book import Book
+from dec.review.desk import Desk
 from dec.review.guard import Guard
 from dec.review.items import Items
 
