@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -15,11 +15,11 @@ from dec.base.files import printable
 from dec.base.progress import say
 from dec.base.tables import read_columns, read_table, write_table
 from dec.classify.clusters import read_clusters
-from dec.review.runs import DecRun, Run, read_run
+from dec.review.runs import Run, read_run
 
 LOOP = "loop.json"
 MEMBERS = "members.csv"  # file, cluster: as they are parted and merged by now
-FIRST = "first.csv"  # the same, as the review found them, where they are no run's
+FIRST = "first.csv"  # the same, and probability, as the review found them
 
 
 @dataclass
@@ -41,7 +41,6 @@ class Items:
     run: Path | None
     gone: frozenset[int] = frozenset()
     measure: str = "probability"
-    _read: Run | None = field(default=None, repr=False)
 
     @property
     def title(self) -> str:
@@ -51,9 +50,7 @@ class Items:
     @cached_property
     def results(self) -> Run | None:
         """What the run left, or None."""
-        if self.run is None:
-            return None
-        return self._read or read_run(self.run)
+        return None if self.run is None else read_run(self.run)
 
 
 def find_items(given: Path, photos: Path | None = None) -> Items:
@@ -82,9 +79,9 @@ def find_items(given: Path, photos: Path | None = None) -> Items:
             f"`dec classify {given} PHOTOS --out labels.csv`, `dec review labels.csv`"
         )
     root = given / "review"
-    if (root / LOOP).exists():
-        return _of_loop(root, photos)
-    return _begin_run(given, root, photos)
+    if not (root / LOOP).exists():
+        _begin_run(given, root, photos)
+    return _of_loop(root, photos)
 
 
 def _of_loop(root: Path, photos: Path | None) -> Items:
@@ -101,23 +98,27 @@ def _of_loop(root: Path, photos: Path | None) -> Items:
     run = Path(facts["run"]) if facts.get("run") else None
     if run is None and source.is_dir():
         run = source
-    if folder is None:
-        if run is None:
-            raise DecError(f"{root / LOOP}: says neither photos nor a run")
-        items = _rows_of(root, read_run(run))
-        if not facts.get("rows") or not Path(facts["rows"]).exists():
-            _keep_rows(items, facts)  # of an older review, or a run that was moved
-        return items
-    first = root / FIRST
     if source == (root / MEMBERS).resolve():  # which came of these
-        source = first if first.exists() else run or source
-    if run is not None and source.is_dir():
-        return _photos_of_run(root, read_run(run), folder)
-    clusters, confidence = _read_first(source)
-    return _photos_of(root, clusters, folder, confidence, run and read_run(run))
+        source = root / FIRST if (root / FIRST).exists() else run or source
+    if source.is_dir():  # `dec loop start` on a run
+        found = read_run(source)
+        clusters = dict(zip(found.names, found.clusters, strict=True))
+        confidence, measure = found.confidence(root), found.measure
+    else:
+        clusters, confidence = _read_first(source)
+        measure = facts.get("measure", "probability")
+    items = Items(
+        root, list(clusters), list(clusters.values()), confidence, folder, run,
+        measure=measure,
+    )  # fmt: skip
+    if folder is not None:
+        items.gone = _gone(items)
+    elif run is None:
+        raise DecError(f"{printable(file)}: says neither photos nor a run")
+    return items
 
 
-def _begin_run(given: Path, root: Path, photos: Path | None) -> Items:
+def _begin_run(given: Path, root: Path, photos: Path | None) -> None:
     run = read_run(given)
     folder = photos or (run.meta.get("folder") and Path(run.meta["folder"]))
     if run.is_photos and not (folder and Path(folder).is_dir()):
@@ -125,40 +126,23 @@ def _begin_run(given: Path, root: Path, photos: Path | None) -> Items:
             f"{printable(folder or given)}: the folder of the run's photos is not "
             "there; name it: --photos DIR"
         )
-    facts = {
-        "folder": "",
-        "clusters": str(given.resolve()),
-        "run": str(given.resolve()),
-    }
-    if not run.is_photos:
-        items = _rows_of(root, run)
-        _make(root)
-        _keep_rows(items, facts)
-        return items
-    facts["folder"] = str(Path(folder).resolve())
-    items = _photos_of_run(root, run, Path(facts["folder"]))
+    items = Items(
+        root, run.names, run.clusters, np.empty(0), folder, given.resolve()
+    )  # fmt: skip
+    facts = {"folder": "", "run": str(given.resolve()), "measure": run.measure}
+    if run.is_photos:
+        facts["folder"] = str(Path(folder).resolve())
+        items.folder = Path(facts["folder"])
+        _gone(items)  # refuses another folder, before anything is made
+    confidence = run.confidence(root)
     _make(root)
-    if not isinstance(run, DecRun):
-        # `dec loop next` reads the clusters of runs of DEC and of tables.
-        facts["clusters"] = str(_keep_first(items))
+    if not run.is_photos:
+        facts["rows"] = str(run.rows(root).resolve())
+    head = ("file", "cluster", "probability")
+    rows = zip(run.names, run.clusters, map("{:.6f}".format, confidence), strict=True)
+    write_table(root / FIRST, [head, *rows])
+    facts["clusters"] = str((root / FIRST).resolve())
     write_facts(root, facts)
-    return items
-
-
-def _keep_rows(items: Items, facts: dict) -> None:
-    """What `dec loop next` needs where there are no photos: names, clusters, rows."""
-    rows = items.results.rows(items.root).resolve()
-    more = {"rows": str(rows)}
-    if facts["clusters"] != str((items.root / MEMBERS).resolve()):
-        more["clusters"] = str(_keep_first(items))
-    write_facts(items.root, facts | more)
-
-
-def _keep_first(items: Items) -> Path:
-    file = items.root / FIRST
-    rows = zip(items.names, items.clusters, strict=True)
-    write_table(file, [("file", "cluster"), *rows])
-    return file.resolve()
 
 
 def _begin_table(table: Path, root: Path, photos: Path | None) -> None:
@@ -206,12 +190,12 @@ def write_facts(root: Path, facts: dict) -> None:
     write_text_atomic(root / LOOP, json.dumps(facts, indent=1) + "\n")
 
 
-def _read_first(source: Path) -> tuple[dict[str, str], np.ndarray | None]:
-    """Clusters by name, and their probabilities where the table has them."""
+def _read_first(source: Path) -> tuple[dict[str, str], np.ndarray]:
+    """Clusters by name, and how typical they are of these, where the table says it."""
     clusters = read_clusters(source)
     _, head = next(read_table(source, ours=True), (1, []))
     if "probability" not in head:
-        return clusters, None
+        return clusters, np.full(len(clusters), np.nan)
     found = dict.fromkeys(clusters, np.nan)
     rows = read_columns(source, ("file", "probability"), ours=True)
     for line, (name, p) in rows:
@@ -224,27 +208,17 @@ def _read_first(source: Path) -> tuple[dict[str, str], np.ndarray | None]:
     return clusters, np.array([found[name] for name in clusters])
 
 
-def _photos_of_run(root: Path, run: Run, folder: Path) -> Items:
-    clusters = dict(zip(run.names, run.clusters, strict=True))
-    return _photos_of(root, clusters, folder, None, run)
-
-
-def _photos_of(
-    root: Path,
-    clusters: dict[str, str],
-    folder: Path,
-    confidence: np.ndarray | None,
-    run: Run | None,
-) -> Items:
+def _gone(items: Items) -> frozenset[int]:
+    """The photos that are not there; DecError where none is, and for bad clusters."""
+    folder, names = items.folder, items.names
     if not folder.is_dir():
         raise DecError(
             f"{printable(folder)}: the folder of the photos is not there; where is it "
             "now? --photos DIR"
         )
-    bad = next((c for c in clusters.values() if not files.names_folder(c)), None)
+    bad = next((c for c in items.clusters if not files.names_folder(c)), None)
     if bad is not None:
         raise DecError(f'the cluster "{printable(bad)}" cannot name a folder')
-    names = list(clusters)
     gone = frozenset(
         i for i, name in enumerate(names) if not os.path.exists(folder / name)
     )
@@ -258,32 +232,4 @@ def _photos_of(
             f"{printable(folder)}: {len(gone):,} photos are not there any more: they "
             "are not shown, and not trained on"
         )
-    if confidence is None:
-        confidence = np.full(len(names), np.nan)
-        if run is not None and run.n == len(names):
-            confidence = run.confidence(root)
-    return Items(
-        root,
-        names,
-        list(clusters.values()),
-        confidence,
-        folder,
-        run and run.folder,
-        gone,
-        run.measure if run else "probability",
-        run,
-    )
-
-
-def _rows_of(root: Path, run: Run) -> Items:
-    return Items(
-        root,
-        run.names,
-        run.clusters,
-        run.confidence(root),
-        None,
-        run.folder,
-        frozenset(),
-        run.measure,
-        run,
-    )
+    return gone

@@ -27,13 +27,10 @@ class Run(ABC):
 
     measure: str
     folder: Path
-    names: list[str]
+    n: int
     clusters: list[str]
+    names: list[str]
     database: Path
-
-    @property
-    def n(self) -> int:
-        return len(self.names)
 
     @cached_property
     def meta(self) -> dict:
@@ -82,22 +79,35 @@ class DecRun(Run):
         from dec.clustering.report.results import Results
 
         self.folder, self.results = folder, Results.read(folder)
-        self.database = self.results.database
-        names = leveldb.read_names(self.database) if self.database.is_dir() else None
-        n = self.results.n
-        if names is not None and len(names) != n:
-            raise DecError(
-                f"{self.database}: {len(names)} rows now; the run was on {n}"
-            )
-        self._named = names is not None
-        if names is None or len(set(names)) != n:
-            names = [f"row {i}" for i in range(n)]
-        self.names = names
+        self.n = self.results.n
         self.clusters = [str(c) for c in self.results.assigned.tolist()]
 
     @property
+    def database(self) -> Path:
+        return self.results.database
+
+    @cached_property
+    def names(self) -> list[str]:
+        found = self._files
+        if found is None or len(set(found)) != self.n:
+            return [f"row {i}" for i in range(self.n)]
+        return found
+
+    @property
     def is_photos(self) -> bool:
-        return self.meta.get("kind") == "photos" and self._named
+        return self.meta.get("kind") == "photos" and self._files is not None
+
+    @cached_property
+    def _files(self) -> list[str] | None:
+        """What the rows were made of, as the LevelDB says."""
+        if not self.database.is_dir():
+            return None
+        names = leveldb.read_names(self.database)
+        if names is not None and len(names) != self.n:
+            raise DecError(
+                f"{self.database}: {len(names)} rows now; the run was on {self.n}"
+            )
+        return names
 
     def confidence(self, root: Path) -> np.ndarray:
         return self.results.confidence
@@ -153,7 +163,7 @@ class DeepClusterRun(Run):
             columns = read_columns(table, ("set", "file", "cluster"), ours=True)
             rows = [(n, c) for _, (part, n, c) in columns if part == "train"]
             self.database = _found(folder, Path(metrics["settings"]["train"]))
-            n = metrics["n"]
+            self.n = n = metrics["n"]
         except (KeyError, TypeError) as error:
             raise DecError(
                 f"{folder}: metrics.json is damaged or of an old run ({error}); run it "

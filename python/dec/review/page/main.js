@@ -45,7 +45,9 @@ function changed(event) {
   if (moved && view.group.kind === "cluster") keepPlace();
   else grid.refresh();
   if (view.tab === "map") mapGrid.refresh();
-  $("grid").dataset.number = String(model.number);
+  if (grid.box.dataset.number !== String(model.number)) {
+    grid.box.dataset.number = String(model.number);
+  }
   drawLater();
 }
 
