@@ -58,15 +58,14 @@ def test_a_round_of_the_shell(root):
     assert len(asked) == 9
     said = [(n, f"digit {TRUTH[int(n.split()[1])]}") for n, _ in asked]
     write_table(root / "review.csv", [("file", "class"), *said])
-    again = run(root.parent, "loop", "next", "--run", "loop", "--experiment", "linear")
-    assert again.returncode == 0, again.stderr
+    loop.go_on(root, "linear", 9, 1)
     assert (root / "round-02/done").exists()
-    wrong = run(root.parent, "loop", "next", "--run", "loop", "--experiment", "tiny")
-    assert wrong.returncode == 1 and "--experiment linear" in wrong.stderr
+    with pytest.raises(DecError, match="--experiment linear"):
+        loop.go_on(root, "tiny", 9, 1)
 
 
 def learned(tmp_path, monkeypatch, most):
-    """What is learned of the digits by at most so many rows, the first ten looked at."""
+    """What is learned from at most so many digits, the first ten looked at."""
     monkeypatch.setattr(rows, "MOST", most)
     np.save(tmp_path / "rows.npy", DIGITS)
     labels = dict(zip(NAMES, map(str, TRUTH.tolist()), strict=True))

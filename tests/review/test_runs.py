@@ -15,6 +15,7 @@ from PIL import Image
 from dec.base.errors import DecError
 from dec.base.tables import read_columns
 from dec.classify import loop
+from dec.data import leveldb
 from dec.review.book import Book
 from dec.review.code import Code
 from dec.review.items import find_items
@@ -111,7 +112,7 @@ def test_a_run_of_photos_by_deepcluster(run, trained):
         Image.fromarray(image.transpose(1, 2, 0)).save(folder / f"{i:02}.png")
     photos.build_leveldbs("data", folder, side=16, name="own")
     table = ["set,file,cluster"]
-    names = (Path("data/own_train") / "names.txt").read_text().splitlines()
+    names = leveldb.read_names("data/own_train")
     table += [f"train,{name},{i % 3}" for i, name in enumerate(names)]
     (run / "assignments.csv").write_text("\n".join(table) + "\n")
     metrics = json.loads((run / "metrics.json").read_text())

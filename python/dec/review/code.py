@@ -101,7 +101,8 @@ class Code:
             plane = _turned(code)[:, :2]
             how = f"the first two principal components (t-SNE up to {_LAID_OUT:,} rows)"
         low, high = plane.min(axis=0), plane.max(axis=0)
-        plane = ((plane - low) / max(float((high - low).max()), 1e-12)).astype("f4")
+        scale = max(float((high - low).max()), 1e-12)
+        plane = (0.5 + (plane - (low + high) / 2) / scale).clip(0, 1).astype("f4")
         self._keep(how, plane)
         return how, plane
 

@@ -23,7 +23,20 @@ _BAR = re.compile(
 _CURVES = {"loss": re.compile(r"loss (\d+\.\d+)"),
            "accuracy": re.compile(r"val (\d+\.\d+)%")}  # fmt: skip
 _POINTS = 2000  # of a curve, at most
-_MAIN = "import sys; from dec.cli import main; sys.exit(main())"
+# Of a server that was killed nobody could stop the child, or see what it does: it has
+# Ctrl-C then, so that the same command goes on later.
+_MAIN = """
+import os, signal, sys, threading, time
+
+def watch(parent=os.getppid()):
+    while os.getppid() == parent:
+        time.sleep(0.3)
+    os.killpg(os.getpgrp(), signal.SIGINT)
+
+threading.Thread(target=watch, daemon=True).start()
+from dec.cli import main
+sys.exit(main())
+"""
 
 
 class Job:

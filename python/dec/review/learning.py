@@ -7,6 +7,7 @@ import numpy as np
 
 from dec.base.atomic import write_text_atomic
 from dec.base.errors import DecError
+from dec.base.files import printable
 from dec.classify.rows import LINEAR
 from dec.review import rounds, take_away
 from dec.review.book import Book
@@ -79,6 +80,9 @@ class Learning:
         """What the finished rounds came to, and what more reviews are worth."""
         reviewed = {int(n): count for n, count in self._reviewed().items()}
         found = {"rounds": rounds.rounds(self.items.root, reviewed)}
+        if found["rounds"]:
+            last = self.items.root / rounds.folder(found["rounds"][-1]["round"]) / "run"
+            found["run"] = printable(last)
         if self.guesses is not None:
             with self.book.lock:
                 found["worth"] = rounds.worth(self.book.state, self.guesses)

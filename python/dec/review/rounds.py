@@ -125,6 +125,11 @@ def rounds(root: Path, reviewed: dict[int, int]) -> list[dict]:
     return found
 
 
+def folder(number: int) -> str:
+    """Of a round's, below that of the loop."""
+    return f"round-{number:02}"
+
+
 def _below(folder: Path, file: str) -> str:
     try:
         return str(Path(file).relative_to(folder))

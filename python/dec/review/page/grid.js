@@ -57,7 +57,6 @@ export class Grid extends EventTarget {
     box.append(this._room);
     box.tabIndex = 0;
     box.setAttribute("role", "listbox");
-    box.setAttribute("aria-multiselectable", "true");
     box.setAttribute("aria-label", label);
     box.addEventListener("scroll", () => this._later(), { passive: true });
     new ResizeObserver(() => this._lay()).observe(box);
@@ -181,7 +180,10 @@ export class Grid extends EventTarget {
     this._focused?.node.classList.remove("focus");
     this._focused = undefined;
     // A list without any entry is none for those who hear the page.
-    this.box.setAttribute("role", this.items.length ? "listbox" : "region");
+    const some = this.items.length > 0;
+    this.box.setAttribute("role", some ? "listbox" : "region");
+    if (some) this.box.setAttribute("aria-multiselectable", "true");
+    else this.box.removeAttribute("aria-multiselectable");
     if (!this.items.length) {
       for (const cell of this._spare) remove(cell);
       this._room.replaceChildren(h("p", { className: "empty" }, this.empty));

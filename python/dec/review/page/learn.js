@@ -162,8 +162,12 @@ function expected({ left, wrong, half }) {
     `wrong guess; the ${count(half)} most doubtful hold half of these mistakes.`;
 }
 
-/** @param {{ rounds: Round[], worth?: Worth }} found */
-function showRounds({ rounds, worth }) {
+/** @param {{ rounds: Round[], worth?: Worth, run?: string }} found */
+function showRounds({ rounds, worth, run }) {
+  $("away-net").hidden = !run;
+  $("away-net").textContent = model.kind === "photo"
+    ? `The net of the last round is in ${run}; dec classify ${run} PHOTOS labels others by it.`
+    : `The classifier of the last round is in ${run}, as a net of Caffe's.`;
   $("to-doubtful").hidden = !model.guesses;
   let words = `Every ${model.unit} has been looked at.`;
   if (!rounds.length) words = "No round yet: name clusters of at least two classes, then train.";

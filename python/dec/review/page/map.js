@@ -133,7 +133,8 @@ class Plane extends EventTarget {
     pixels.fill(word(css("--card")));
     const n = this.points.length / 2;
     const large = n < 3000 ? 3 : n < 20000 ? 2 : 1;
-    const r = Math.round(Math.min(8, large * Math.sqrt(this.zoom)) * ratio);
+    const room = Math.min(1, Math.min(width, height) / (600 * ratio)); // less on a phone
+    const r = Math.round(Math.min(8, large * Math.sqrt(this.zoom)) * ratio * room);
     const marked = word(css("--ink"));
     const some = this.selected.size > 0;
     const tint = this._colours();
