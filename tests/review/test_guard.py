@@ -4,13 +4,14 @@ import http.client
 import json
 import socket
 import subprocess
+import webbrowser
 
 import pytest
 from finetune_samples import command, make_photos
 from review_samples import Server, photo_run
 
 from dec.base.errors import DecError
-from dec.review.serve import _bound
+from dec.review.serve import _bound, _open
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +154,22 @@ def test_a_port_in_use(tmp_path):
         _bound(taken.getsockname()[1])
     with pytest.raises(DecError, match="--port N"):
         _bound(70000)
+
+
+@pytest.mark.parametrize("why", ["no screen", "no browser", "a broken one"])
+def test_a_browser_that_is_not_there(monkeypatch, capfd, why):
+    """The address is in the terminal already; it is said that nothing opens it."""
+    monkeypatch.setenv("DISPLAY", "" if why == "no screen" else ":9")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+
+    def opened(address):
+        if why == "a broken one":
+            raise webbrowser.Error("could not locate runnable browser")
+        return False
+
+    monkeypatch.setattr(webbrowser, "open", opened)
+    _open("http://127.0.0.1:1/?token=x")
+    assert "open the address by hand" in capfd.readouterr().err
 
 
 def test_a_run_that_is_not_there(tmp_path):

@@ -127,6 +127,21 @@ def test_a_run_of_photos_by_deepcluster(run, trained):
     )  # fmt: skip
 
 
+def test_a_review_that_an_older_version_has_begun(tmp_path):
+    rows = np.random.default_rng(2).random((20, 16)).astype(np.float32)
+    run = fake_run(tmp_path, rows, 3, image=[4, 4], scale=1 / 255)
+    fresh = find_items(run)
+    shutil.rmtree(run / "review")
+    (run / "review").mkdir()
+    old = {"folder": "", "clusters": str(run)}
+    (run / "review/loop.json").write_text(json.dumps(old))
+    items = find_items(run)
+    assert (items.names, items.clusters) == (fresh.names, fresh.clusters)
+    facts = json.loads((run / "review/loop.json").read_text())
+    assert Path(facts["rows"]) == tmp_path / "data/fake"
+    assert len(loop._facts(items.root)[1]) == 20
+
+
 def test_digits_are_learned_by_the_shell_and_seen_here(tmp_path):
     rng = np.random.default_rng(2)
     rows = rng.random((60, 16)).astype(np.float32)

@@ -115,6 +115,13 @@ def _of_loop(root: Path, photos: Path | None) -> Items:
         items.gone = _gone(items)
     elif run is None:
         raise DecError(f"{printable(file)}: says neither photos nor a run")
+    elif not Path(facts.get("rows") or root / "none").exists():
+        # The run's rows were moved, or an older `dec review` has begun this.
+        _write_first(items)
+        facts["rows"] = str(items.results.rows(root).resolve())
+        if Path(facts["clusters"]).is_dir():
+            facts |= {"clusters": str((root / FIRST).resolve()), "run": str(run)}
+        write_facts(root, facts)
     return items
 
 
@@ -134,15 +141,19 @@ def _begin_run(given: Path, root: Path, photos: Path | None) -> None:
         facts["folder"] = str(Path(folder).resolve())
         items.folder = Path(facts["folder"])
         _gone(items)  # refuses another folder, before anything is made
-    confidence = run.confidence(root)
+    items.confidence = run.confidence(root)
     _make(root)
     if not run.is_photos:
         facts["rows"] = str(run.rows(root).resolve())
-    head = ("file", "cluster", "probability")
-    rows = zip(run.names, run.clusters, map("{:.6f}".format, confidence), strict=True)
-    write_table(root / FIRST, [head, *rows])
+    _write_first(items)
     facts["clusters"] = str((root / FIRST).resolve())
     write_facts(root, facts)
+
+
+def _write_first(items: Items) -> None:
+    probability = ("" if np.isnan(p) else f"{p:.6f}" for p in items.confidence)
+    rows = zip(items.names, items.clusters, probability, strict=True)
+    write_table(items.root / FIRST, [("file", "cluster", "probability"), *rows])
 
 
 def _begin_table(table: Path, root: Path, photos: Path | None) -> None:
