@@ -195,6 +195,25 @@ def test_more_rows_than_a_run_keeps_codes_of(tmp_path, photos, monkeypatch):
     np.testing.assert_allclose(np.abs(code), np.abs(middle @ axes.T), atol=1e-5)
 
 
+def test_a_map_of_many(run, monkeypatch):
+    """A part is laid out; every other one lies among its nearest of that part."""
+    from dec.review import code
+
+    items = find_items(run)
+    monkeypatch.setattr(code, "_LAID_OUT", 12)
+    found = Code(items)
+    how, plane = found.map()
+    assert "12 of them by t-SNE" in how and plane.shape == (18, 2)
+    some = np.random.default_rng(0).permutation(18)[:12]
+    numbers = found.numbers.astype(np.float64)
+    for i in set(range(18)) - set(some.tolist()):
+        apart = np.linalg.norm(numbers[some] - numbers[i], axis=1)
+        near = np.argsort(apart)[:3]
+        weight = 1 / apart[near]
+        middle = weight @ plane[some[near]] / weight.sum()
+        np.testing.assert_allclose(plane[i], middle, atol=1e-3)
+
+
 def test_the_doubtful_first_spread_over_clusters(run):
     items = find_items(run)
     n = len(items.names)

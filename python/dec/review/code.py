@@ -11,6 +11,7 @@ from dec.review.items import Items
 
 _LAID_OUT = 5000  # items, at most, of a map by t-SNE
 _FEWEST = 10  # for t-SNE
+_AMONG = 3  # laid out items, among which each other one is put
 _SEED = 0
 
 
@@ -98,8 +99,8 @@ class Code:
             [plane] = layouts([code])
             how = "the code by t-SNE, as in the report"
         else:
-            plane = _turned(code)[:, :2]
-            how = f"the first two principal components (t-SNE up to {_LAID_OUT:,} rows)"
+            plane = _among_some(code)
+            how = f"{_LAID_OUT:,} of them by t-SNE, each other one among its nearest"
         low, high = plane.min(axis=0), plane.max(axis=0)
         scale = max(float((high - low).max()), 1e-12)
         plane = (0.5 + (plane - (low + high) / 2) / scale).clip(0, 1).astype("f4")
@@ -126,8 +127,18 @@ def hash_of(names: list[str]) -> int:
     return int(digest(whole)[:15], 16)
 
 
-def _turned(code: np.ndarray) -> np.ndarray:
-    """The code along its principal axes, the longest first."""
-    middle = code - code.mean(axis=0)
-    _, axes = np.linalg.eigh(np.cov(middle.T))
-    return middle @ axes[:, ::-1]
+def _among_some(code: np.ndarray) -> np.ndarray:
+    """The layout of a random part by t-SNE; each other row among its nearest of them.
+
+    There it lies in their middle, weighted by 1 / distance.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    from dec.clustering.report.embedding import layouts
+
+    some = np.random.default_rng(_SEED).permutation(len(code))[:_LAID_OUT]
+    [laid] = layouts([code[some]])
+    apart, near = NearestNeighbors(n_neighbors=_AMONG).fit(code[some]).kneighbors(code)
+    weight = 1 / np.maximum(apart, 1e-6)
+    weight /= weight.sum(axis=1, keepdims=True)
+    return (laid[near] * weight[:, :, None]).sum(axis=1)
