@@ -154,6 +154,9 @@ def test_a_port_in_use(tmp_path):
         serve._bound(taken.getsockname()[1])
     with pytest.raises(DecError, match="--port N"):
         serve._bound(70000)
+    # By this asyncio knows that it may send at once: an answer waits 40 ms else.
+    with serve._bound(0) as listening:
+        assert listening.proto == socket.IPPROTO_TCP
 
 
 @pytest.mark.parametrize("why", ["no screen", "no browser", "a broken one"])
