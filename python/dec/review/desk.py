@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from dec.base.errors import DecError
 from dec.base.files import printable
+from dec.review import take_away
 from dec.review.book import Book
 from dec.review.code import Code
 from dec.review.items import Items
@@ -41,6 +42,7 @@ class Desk:
         mille = np.where(known, np.nan_to_num(items.confidence) * 1000, -1)
         self._confidence = to_json(np.rint(mille).astype(int).tolist())
         self._clusters: tuple = (-1, b"", b"")
+        self._exports = take_away.kinds(items)
         self.state()  # so that the first page need not wait for it
 
     def state(self) -> bytes:
@@ -67,6 +69,7 @@ class Desk:
                 "trouble": book.trouble,
                 "gone": sorted(self.items.gone),
                 "experiments": self.learning.experiments,
+                "exports": self._exports,
             }
         head = to_json(facts | self.learning.progress())
         return b"%b,\"cluster\":%b,\"confidence\":%b}" % (

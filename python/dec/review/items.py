@@ -48,6 +48,16 @@ class Items:
         return root.parent.name if root.name == "review" else root.name
 
     @cached_property
+    def files(self) -> Path | None:
+        """The folder in which names are files: photos, or texts that are there."""
+        if self.folder is not None or self.run is None:
+            return self.folder
+        meta = self.results.meta
+        texts = meta.get("kind") == "text" and Path(meta.get("folder") or "none")
+        there = texts and all((texts / name).is_file() for name in self.names)
+        return texts if there else None
+
+    @cached_property
     def results(self) -> Run | None:
         """What the run left, or None."""
         return None if self.run is None else read_run(self.run)

@@ -96,7 +96,7 @@ export function showWork() {
   $("train").disabled = running || elsewhere;
   $("stop").hidden = !running;
   for (const button of exportButtons()) {
-    button.hidden = model.kind !== "photo" && button.dataset.kind !== "csv";
+    button.hidden = !model.facts.exports.includes(button.dataset.kind || "");
     button.disabled = running;
   }
   const training = job && job.what === "train" ? job : null;

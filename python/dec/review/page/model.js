@@ -31,6 +31,7 @@ export const REJECTED = "-";
  * @property {"photo" | "row" | "text"} kind
  * @property {string} measure what `confidence` is
  * @property {string[]} experiments
+ * @property {string[]} exports
  * @property {string} trouble
  * @property {Job | null} job
  * @property {boolean} elsewhere
