@@ -67,7 +67,7 @@ FROM caffe AS test
 USER root
 RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
-    caffe_layers/install_packages.sh chromium chromium-driver
+    caffe_layers/install_packages.sh chromium chromium-driver npm
 USER dec
 RUN --mount=type=cache,target=/home/dec/.cache,uid=1000,gid=1000 \
     caffe_layers/build.sh --tests

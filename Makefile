@@ -24,6 +24,8 @@ CIFAR ?=
 ARCHIVE ?= data/archive
 KEEP ?=
 
+NPM := build/npm/.ready
+
 comma := ,
 space := $() $()
 need = $(or $($(1)),$(error $@ needs $(1)=..., see `make help`))
@@ -127,16 +129,19 @@ test-caffe: packages .venv/.ready  ## Caffe's own C++ tests and our layers', and
 	@caffe_layers/run_tests.sh
 	@caffe_layers/compile_cuda.sh
 
-test-python: caffe browser  ## the Python tests
+test-python: caffe browser $(NPM)  ## the Python tests
 	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 test-real: caffe  ## the tests on real data: DEC_TEST_DATA=folder
 	DEC_TEST_DATA=$(call need,DEC_TEST_DATA) .venv/bin/python -m pytest -m real
 
-lint: .venv/.ready  ## ruff on the Python, Caffe's style on the C++
+lint: .venv/.ready $(NPM)  ## ruff on the Python, Caffe's style on the C++, the page's types
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/cpplint --quiet $$(git ls-files 'caffe_layers/*.?pp' 'caffe_layers/*.cu')
+	[[ ! -e $(NPM) ]] || build/npm/node_modules/.bin/tsc -p tests/review/npm
+	[[ ! -e $(NPM) ]] || build/npm/node_modules/.bin/eslint \
+	  -c build/npm/eslint.config.mjs python/dec/review/page
 
 bench: mnist-leveldb .venv-bench/.ready  ## our speed beside stock Caffe and PyTorch
 	@caffe_layers/install_packages.sh libdnnl-dev libopenblas-openmp-dev
@@ -164,6 +169,13 @@ packages:
 browser:
 	@caffe_layers/install_packages.sh chromium chromium-driver || \
 	  echo "Without Chromium the tests of dec review's page are skipped."
+
+# What looks at the page's scripts, as the lockfile has it; nobody else needs it.
+$(NPM): $(wildcard tests/review/npm/*)
+	@mkdir -p $(@D) && cp $^ $(@D)
+	@{ command -v npm >/dev/null || caffe_layers/install_packages.sh npm; } && npm ci \
+	  --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel=error && \
+	  touch $@ || echo "Without npm's packages the page's scripts are not checked."
 
 .venv/.ready: pyproject.toml setup.py features/_features.pyx | packages
 	$(PYTHON) -m venv .venv

@@ -29,10 +29,21 @@ _DIFFERENT = 500
 _SIZE = (300, 200)
 _SCROLLED = 10_000  # thumbnails
 _PRESSES = 200
+_ALL = 10**9  # pixels: to the end
+_SCROLLS = (  # what, pixels in all, pixels a frame
+    ("scrolled fast, not made yet", _ALL, 200),
+    ("scrolled fast", _ALL, 200),
+    ("slowly, not made yet", 12_000, 40),
+    ("slowly", 12_000, 40),
+)
 _READY = """
 const done = arguments[arguments.length - 1];
 const seen = () => {
-  const images = [...document.querySelectorAll('#grid .cell img')];
+  const { top, bottom } = document.getElementById('grid').getBoundingClientRect();
+  const images = [...document.querySelectorAll('#grid .cell img')].filter((image) => {
+    const at = image.getBoundingClientRect();
+    return at.bottom > top && at.top < bottom;
+  });
   const all = document.body.dataset.ready === 'true' && images.length &&
     images.every((image) => image.complete && image.naturalWidth);
   if (all) requestAnimationFrame(() => done(performance.now()));
@@ -40,26 +51,39 @@ const seen = () => {
 };
 seen();
 """
-# From the key's own time stamp to the frame after the photo shows its class.
+# From the key's own time stamp to the frame after the photo shows its class (pale), and
+# to the frame after the page knows that the answer is on disk.
 _LISTEN = """
-window.presses = [];
+window.presses = { shown: [], kept: [] };
 const grid = document.getElementById('grid');
-let began = 0;
-document.addEventListener('keydown', (event) => { began = event.timeStamp; }, true);
-new MutationObserver(() => {
+let [began, number, waiting] = [0, grid.dataset.number, []];
+document.addEventListener('keydown', (event) => {
+  began = event.timeStamp;
+  waiting = ['shown', 'kept'];
+}, true);
+const seen = (what) => {
+  if (!waiting.includes(what)) return;
+  waiting = waiting.filter((other) => other !== what);
   const from = began;
-  requestAnimationFrame(() => setTimeout(() => presses.push(performance.now() - from)));
-}).observe(grid, { attributes: true, attributeFilter: ['data-number'] });
+  requestAnimationFrame(() => setTimeout(
+    () => presses[what].push(performance.now() - from)));
+};
+new MutationObserver((records) => {
+  if (records.some(({ target }) => target.classList.contains('hoped'))) seen('shown');
+  if (grid.dataset.number !== number) seen('kept');
+  number = grid.dataset.number;
+}).observe(grid, { attributes: true, subtree: true,
+  attributeFilter: ['data-number', 'class'] });
 """
 _SCROLL = """
-const [rows, done] = [arguments[0], arguments[arguments.length - 1]];
+const [rows, speed, done] = arguments;
 const grid = document.getElementById('grid');
 const frames = [];
 let before = 0;
 const step = (now) => {
   if (before) frames.push(now - before);
   before = now;
-  grid.scrollTop += 200;
+  grid.scrollTop += speed;
   const end = Math.min(rows, grid.scrollHeight - grid.clientHeight - 1);
   if (grid.scrollTop < end) {
     requestAnimationFrame(step);
@@ -150,15 +174,14 @@ def _measured(folder: Path, table: Path, count: int) -> list[tuple[str, str]]:
         for i in range(_PRESSES):
             page.answer("12x"[i % 3])
         presses = driver.execute_script("return presses")
-        found.append(("a key press, to the screen", _of(presses, "ms")))
+        for what, name in (("shown", "shown"), ("kept", "shown as on disk")):
+            found.append((f"a key press, {name}", _of(presses[what], "ms")))
 
         page.group("cluster", "0")
-        rows = _SCROLLED  # pixels bound it where the cluster is smaller
-        for what in ("not made yet", "made"):
-            frames = driver.execute_async_script(_SCROLL, rows * 100)
-            name = (
-                f"frames, scrolling {min(_SCROLLED, count // 2):,} thumbnails, {what}"
-            )
+        scrolled = min(_SCROLLED, count // 2)
+        for what, pixels, speed in _SCROLLS:
+            frames = driver.execute_async_script(_SCROLL, pixels, speed)
+            name = f"frames, {scrolled:,} thumbnails, {what}"
             found.append((name, _of(frames, "ms")))
 
         page.click("tab-map")

@@ -4,13 +4,14 @@ import http.client
 import json
 import socket
 import subprocess
+import webbrowser
 
 import pytest
 from finetune_samples import command, make_photos
 from review_samples import Server, photo_run
 
 from dec.base.errors import DecError
-from dec.review.serve import _bound
+from dec.review import serve
 
 
 @pytest.fixture(scope="module")
@@ -150,9 +151,30 @@ def state(server, cookie) -> dict:
 def test_a_port_in_use(tmp_path):
     taken = socket.create_server(("127.0.0.1", 0))
     with taken, pytest.raises(DecError, match="--port N"):
-        _bound(taken.getsockname()[1])
+        serve._bound(taken.getsockname()[1])
     with pytest.raises(DecError, match="--port N"):
-        _bound(70000)
+        serve._bound(70000)
+    # By this asyncio knows that it may send at once: an answer waits 40 ms else.
+    with serve._bound(0) as listening:
+        assert listening.proto == socket.IPPROTO_TCP
+
+
+@pytest.mark.parametrize("why", ["no screen", "no browser", "a broken one"])
+def test_a_browser_that_is_not_there(monkeypatch, why):
+    """The address is in the terminal already; it is said that nothing opens it."""
+    monkeypatch.setenv("DISPLAY", "" if why == "no screen" else ":9")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+
+    def opened(address):
+        if why == "a broken one":
+            raise webbrowser.Error("could not locate runnable browser")
+        return False
+
+    said = []
+    monkeypatch.setattr(serve, "say", said.append)
+    monkeypatch.setattr(webbrowser, "open", opened)
+    serve._open("http://127.0.0.1:1/?token=x")
+    assert said == ["no browser could be started here; open the address by hand"]
 
 
 def test_a_run_that_is_not_there(tmp_path):

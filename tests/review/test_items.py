@@ -11,6 +11,7 @@ from review_samples import photo_run
 from dec.base.errors import DecError
 from dec.base.tables import write_table
 from dec.classify import loop
+from dec.data import leveldb
 from dec.review.book import Book, read_state
 from dec.review.code import Code
 from dec.review.items import find_items
@@ -130,8 +131,34 @@ def test_digits_without_files(tmp_path):
     book.close()
     out = take_away(items, read_state(items), "csv")
     assert "row 7,seven,review," in out.read_text()
-    with pytest.raises(DecError, match="no photos"):
+    with pytest.raises(DecError, match="no files"):
         take_away(items, read_state(items), "links")
+
+
+def test_rows_become_leveldbs(tmp_path):
+    rows = np.random.default_rng(2).random((60, 16)).astype(np.float32)
+    items = find_items(fake_run(tmp_path, rows, 3, image=[4, 4], scale=1 / 255))
+    state = State(items.names, items.clusters)
+    for cluster in sorted(set(items.clusters)):
+        state.do({"do": "name", "cluster": cluster, "class": f"c{cluster}"})
+    state.do({"do": "mark", "items": ["row 3"], "class": "-"})
+    found = {}
+    out = take_away(items, state, "leveldb")
+    for part in ("train", "val", "test"):
+        with leveldb.open_reader(out / part) as reader:
+            assert reader.meta["image"] == [4, 4]
+            classes = reader.meta["classes"]
+            values, labels = reader.read()
+        for name, row, label in zip(
+            leveldb.read_names(out / part), values, labels, strict=True
+        ):
+            number = int(name.split()[1])
+            np.testing.assert_array_equal(row, rows[number])
+            assert classes[label] == f"c{items.clusters[number]}"
+            found[name] = part
+    assert set(found) == set(items.names) - {"row 3"}
+    counts = [list(found.values()).count(part) for part in ("val", "test")]
+    assert all(4 <= count <= 8 for count in counts)
 
 
 def test_texts_show_their_lines_and_strongest_words(tmp_path):
@@ -150,6 +177,12 @@ def test_texts_show_their_lines_and_strongest_words(tmp_path):
     assert pictures.text(0) == {
         "lines": "first line of a.txt\nsecond line", "words": ["line", "first"]
     }  # fmt: skip
+    items = find_items(run)
+    state = State(items.names, items.clusters)
+    state.do({"do": "mark", "items": ["a.txt"], "class": "one"})
+    assert [path.name for path in take_away(items, state, "links").rglob("*.txt")] == [
+        "a.txt"
+    ]
     (texts / "b.txt").unlink()
     assert pictures.text(1) == {"lines": "", "words": ["other"]}
 
@@ -193,6 +226,25 @@ def test_more_rows_than_a_run_keeps_codes_of(tmp_path, photos, monkeypatch):
     _, _, axes = np.linalg.svd(middle, full_matrices=False)
     # Principal components, but for their signs.
     np.testing.assert_allclose(np.abs(code), np.abs(middle @ axes.T), atol=1e-5)
+
+
+def test_a_map_of_many(run, monkeypatch):
+    """A part is laid out; every other one lies among its nearest of that part."""
+    from dec.review import code
+
+    items = find_items(run)
+    monkeypatch.setattr(code, "_LAID_OUT", 12)
+    found = Code(items)
+    how, plane = found.map()
+    assert "12 of them by t-SNE" in how and plane.shape == (18, 2)
+    some = np.random.default_rng(0).permutation(18)[:12]
+    numbers = found.numbers.astype(np.float64)
+    for i in set(range(18)) - set(some.tolist()):
+        apart = np.linalg.norm(numbers[some] - numbers[i], axis=1)
+        near = np.argsort(apart)[:3]
+        weight = 1 / apart[near]
+        middle = weight @ plane[some[near]] / weight.sum()
+        np.testing.assert_allclose(plane[i], middle, atol=1e-3)
 
 
 def test_the_doubtful_first_spread_over_clusters(run):

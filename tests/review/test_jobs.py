@@ -35,7 +35,9 @@ def test_a_command_that_fails_says_why(tmp_path):
         job._take(line)
     assert job.bar["what"] == "training" and job.bar["total"] == "1200"
     assert job.bar["done"] == "600" and job.bar["percent"] == "50"
-    assert job.loss == [[300.0, 0.3005], [600.0, 0.6005]]
+    facts = job.facts()
+    assert facts["loss"] == [[300.0, 0.3005], [600.0, 0.6005]]
+    assert facts["accuracy"] == [[300.0, 91.0], [600.0, 91.0]]
 
 
 def test_a_bar_is_no_line():
@@ -43,4 +45,4 @@ def test_a_bar_is_no_line():
     before = list(job.lines)
     job._take("features:  45%|####5     | 281/624 [00:12<00:15, 23.40 photos/s]")
     assert list(job.lines) == before
-    assert job.bar["left"] == "00:15" and job.loss == []
+    assert job.bar["left"] == "00:15" and job.facts()["loss"] == []

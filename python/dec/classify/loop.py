@@ -10,6 +10,9 @@ The folder of a loop holds
     labels.csv     file, class, probability, …: the last net's guess for every photo
     round-01, …    a data set and a run of dec finetune each
     features.sqlite   what the net says of photos, where its last layer alone is trained
+
+Loops that `dec review` begins may be on rows that are no photos (digits, texts): then
+loop.json names the rows, and a linear classifier learns from them (dec.classify.rows).
 """
 
 import json
@@ -29,6 +32,7 @@ from dec.classify import kept
 from dec.classify.clusters import read_clusters
 from dec.classify.experiment import Experiment
 from dec.classify.new_photos import classify
+from dec.classify.rows import LINEAR, Rows, learn
 from dec.classify.train import finetune
 from dec.data.labelled.dataset import build_labelled
 from dec.data.labelled.labels import one_spelling
@@ -117,6 +121,29 @@ def go_on(
     labels = _labels(root, clusters, answers)
     number = 1 + max((_number(p) for p in root.glob("round-*/done")), default=0)
     at = root / f"round-{number:02}"
+    if folder is None:
+        _learn_rows(root, at, experiment, clusters, labels, answers, seed)
+    else:
+        _tune(root, at, experiment, folder, labels, seed, device)
+    shutil.copyfile(at / "labels.csv", root / "labels.csv")
+    listed = _least_certain(root, folder, set(answers), review)
+    # In this order: a kill in between loses no answer.
+    _archive_answers(root, answers)
+    write_table(root / "review.csv", [_REVIEW, *listed])
+    (at / "done").touch()
+    say(
+        f"Round {number} is done: {len(labels):,} had a class, all are labelled "
+        f"in {root / 'labels.csv'}. The {len(listed)} least certain are in "
+        f"{root / 'review.csv'}: write the class of each ({REJECTED} for none). Then "
+        "the same command again."
+    )
+
+
+def _tune(
+    root: Path, at: Path, experiment: str, folder: Path, labels: dict, seed: int,
+    device: str,
+) -> None:  # fmt: skip
+    """A net learns the classes of photos, and labels all of them in at/labels.csv."""
     tuner = tuner_of(experiment)
     options = replace(tuner.options(), seed=seed)
     out = at / "data-{}x{}".format(*options.size)
@@ -124,18 +151,27 @@ def go_on(
     data = build_labelled(folder, out, options, dict(sorted(labels.items())))
     run, keep = Run(at / "run"), root / kept.FILE
     finetune(tuner, run, data, device=device, seed=seed, weights=weights, keep=keep)
-    _label_all(root, at, folder)
-    listed = _least_certain(root, folder, set(answers), review)
-    # In this order: a kill in between loses no answer.
-    _archive_answers(root, answers)
-    write_table(root / "review.csv", [_REVIEW, *listed])
-    (at / "done").touch()
-    say(
-        f"Round {number} is done: {len(labels):,} photos had a class, all are labelled "
-        f"in {root / 'labels.csv'}. The {len(listed)} least certain are in "
-        f"{root / 'review.csv'}: write the class of each ({REJECTED} for none). Then "
-        "the same command again."
-    )
+    classify_all(at, folder, root)
+
+
+def _learn_rows(
+    root: Path, at: Path, experiment: str, clusters: dict, labels: dict, answers: dict,
+    seed: int,
+) -> None:  # fmt: skip
+    """A linear classifier learns the classes of rows that are no photos."""
+    if experiment not in (AUTO, LINEAR):
+        raise DecError(
+            f"{root}: its rows are no photos, which {experiment} is trained on; "
+            f"--experiment {LINEAR} learns from rows"
+        )
+    source = json.loads((root / "loop.json").read_text(encoding="utf-8")).get("rows")
+    if not source or not Path(source).exists():
+        raise DecError(
+            f"{source or root}: the rows are not there; `dec review` of the run finds "
+            "them again"
+        )
+    names = list(clusters)
+    learn(at, Rows(Path(source)), names, labels, set(answers), seed)
 
 
 def tuner_of(experiment: str) -> Experiment:
@@ -152,14 +188,16 @@ def tuner_of(experiment: str) -> Experiment:
     return found
 
 
-def _facts(root: Path) -> tuple[Path, dict[str, str]]:
+def _facts(root: Path) -> tuple[Path | None, dict[str, str]]:
+    """The photos' folder, None where there are no photos, and clusters by name."""
     try:
         facts = json.loads((root / "loop.json").read_text(encoding="utf-8"))
     except OSError:
         raise DecError(
             f"{root}: there is no loop; `dec loop start` begins one"
         ) from None
-    return Path(facts["folder"]), read_clusters(Path(facts["clusters"]))
+    folder = Path(facts["folder"]) if facts["folder"] else None
+    return folder, read_clusters(Path(facts["clusters"]))
 
 
 def _number(path: Path) -> int:
@@ -208,12 +246,6 @@ def _labels(root: Path, clusters: dict[str, str], answers: dict) -> dict[str, st
     return labels
 
 
-def _label_all(root: Path, at: Path, folder: Path) -> None:
-    out = at / "labels.csv"
-    classify_all(at, folder, root)
-    shutil.copyfile(out, root / "labels.csv")
-
-
 def classify_all(at: Path, folder: Path, root: Path) -> None:
     """Writes at/labels.csv by the run in at/run, for all photos."""
     run, keep = at / "run", root / kept.FILE
@@ -221,14 +253,20 @@ def classify_all(at: Path, folder: Path, root: Path) -> None:
     classify(run, [folder], at / "labels.csv", kept=keep if frozen else None)
 
 
-def _least_certain(root: Path, folder: Path, seen: set[str], count: int) -> list:
-    """Rows for a review: photos that nobody has looked at, the least certain first."""
+def _least_certain(root: Path, folder: Path | None, seen: set[str], count: int) -> list:
+    """Rows for a review: those that nobody has looked at, the least certain first."""
     rows = labelled(root / "labels.csv", folder)
     left = [(n, label, p, "") for n, label, p in rows if n not in seen]
     return sorted(left, key=lambda row: (float(row[2]), row[0]))[:count]
 
 
-def labelled(path: Path, folder: Path) -> list[tuple[str, str, str]]:
-    """Name below `folder`, class and probability of every photo that dec could read."""
+def labelled(path: Path, folder: Path | None) -> list[tuple[str, str, str]]:
+    """Name, class and probability of every photo that dec could read.
+
+    Names are those below `folder`; of rows that are no photos (None) they are as they
+    stand there.
+    """
     rows = read_columns(path, ("file", "class", "probability"), ours=True)
+    if folder is None:
+        return [(n, c, p) for _, (n, c, p) in rows if c]
     return [(str(Path(n).relative_to(folder)), c, p) for _, (n, c, p) in rows if c]

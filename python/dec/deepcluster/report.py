@@ -11,12 +11,10 @@ from PIL import Image
 
 from dec.base.errors import DecError
 from dec.base.words import duration
-from dec.deepcluster import epochs, probe
-from dec.deepcluster.features import Features, Pass
-from dec.deepcluster.images import Images, Views
+from dec.deepcluster import probe
+from dec.deepcluster.images import Images
+from dec.deepcluster.points import points_of
 from dec.engine.runs import read_metrics
-from dec.nets import caffe_process
-from dec.nets.prototxt import read_net
 from dec.page.html import Html, Section, section, table, tag
 from dec.page.page import page
 from dec.page.plotting import BLUE, GREEN, GRID, ORANGE, Figures, inline, plot
@@ -170,7 +168,7 @@ def _neighbours(folder: Path, metrics: dict) -> Section | None:
     s, only = metrics["settings"], metrics["only"]
     try:
         train = Images(s["train"], only)
-        points = _points(folder, metrics, train)
+        points = points_of(folder, metrics, train)
     except DecError as error:
         return section("Neighbours", tag("p", f"The images could not be read: {error}"))
     chosen = np.random.default_rng(0).choice(
@@ -198,29 +196,6 @@ def _neighbours(folder: Path, metrics: dict) -> Section | None:
     if train.has_labels:
         text += " Framed in red: of another class."
     return section("Neighbours", tag("p", text), *rows)
-
-
-def _points(folder: Path, metrics: dict, train: Images) -> np.ndarray:
-    """Features of the images after PCA and whitening, of unit length."""
-    s, net = metrics["settings"], read_net(folder / "deploy.prototxt")
-    side = tuple(net.layer[0].input_param.shape[0].dim[2:])
-    last = [layer for layer in net.layer if layer.type == "InnerProduct"][-1]
-    views = Views(side, s["resize"], (1, 1), (1, 1), False)
-    model, kept = epochs.read_model(folder / epochs.MODEL), folder / "points.npy"
-    if model is None:
-        raise DecError(f"{folder / epochs.MODEL}: is damaged, or not there")
-
-    def work() -> None:
-        deploy, weights = folder / "deploy.prototxt", folder / "final.caffemodel"
-        passing = Pass(deploy, weights, (s["features"], last.top[0]), views)
-        with Features(folder, train, None) as features:
-            passing.over(features, "features")
-            np.save(kept, model.projection.rows(features.train))
-
-    caffe_process.run(work, folder / "log.txt")
-    points = np.load(kept)
-    kept.unlink()
-    return points
 
 
 def _tile(pixels: np.ndarray) -> Html:

@@ -7,21 +7,16 @@ import numpy as np
 from dec.base.atomic import partial_path
 from dec.base.errors import DecError
 from dec.base.progress import say
-from dec.data import leveldb
 from dec.review.items import Items
 
-_WIDTH = 10  # of a code by principal components
 _LAID_OUT = 5000  # items, at most, of a map by t-SNE
 _FEWEST = 10  # for t-SNE
+_AMONG = 3  # laid out items, among which each other one is put
 _SEED = 0
 
 
 class Code:
-    """A few numbers for every item: the code of DEC, or principal components.
-
-    A run keeps the code of 5,000 rows; of more rows it is the first ten principal
-    components of the rows themselves. The map is kept in the loop's folder.
-    """
+    """A few numbers for every item, from its run; the map is kept in the loop."""
 
     def __init__(self, items: Items):
         self.items = items
@@ -31,10 +26,15 @@ class Code:
 
     @property
     def numbers(self) -> np.ndarray:
-        """n x d. Raises DecError where there is no run of DEC, or its rows are gone."""
+        """n x d. Raises DecError where there is no run, or its rows are gone."""
+        if self.items.results is None:
+            raise DecError(
+                "this loop began with a table of clusters: the map, nearest photos and "
+                "splitting need a run of DEC or DeepCluster"
+            )
         with self._reading:
             if self._code is None:
-                self._code = self._read()
+                self._code = self.items.results.code(self.items.root)
             return self._code
 
     def nearest(self, item: int, count: int) -> list[tuple[int, float]]:
@@ -80,20 +80,6 @@ class Code:
                 self._map = self._kept() or self._laid_out(code)
             return self._map
 
-    def _read(self) -> np.ndarray:
-        results = self.items.results
-        if results is None:
-            raise DecError(
-                "this loop began with a table of clusters: the map, nearest photos and "
-                "splitting need a run of DEC"
-            )
-        end = next((s for s in reversed(results.snapshots) if s.end), None)
-        if end is not None and len(end.rows) == results.n:
-            code = np.empty((results.n, np.prod(end.code.shape[1:], dtype=int)))
-            code[end.rows] = end.code.reshape(len(end.rows), -1)
-            return code.astype(np.float32)
-        return _components(results)
-
     def _kept(self) -> tuple[str, np.ndarray] | None:
         file = self.items.root / "map.npz"
         try:
@@ -113,10 +99,11 @@ class Code:
             [plane] = layouts([code])
             how = "the code by t-SNE, as in the report"
         else:
-            plane = _turned(code)[:, :2]
-            how = f"the first two principal components (t-SNE up to {_LAID_OUT:,} rows)"
+            plane = _among_some(code)
+            how = f"{_LAID_OUT:,} of them by t-SNE, each other one among its nearest"
         low, high = plane.min(axis=0), plane.max(axis=0)
-        plane = ((plane - low) / max(float((high - low).max()), 1e-12)).astype("f4")
+        scale = max(float((high - low).max()), 1e-12)
+        plane = (0.5 + (plane - (low + high) / 2) / scale).clip(0, 1).astype("f4")
         self._keep(how, plane)
         return how, plane
 
@@ -140,30 +127,18 @@ def hash_of(names: list[str]) -> int:
     return int(digest(whole)[:15], 16)
 
 
-def _components(results) -> np.ndarray:
-    """The first principal components of a run's rows, in two passes over them."""
-    if not results.database.is_dir():
-        raise DecError(f"{results.database}: the LevelDB of this run is gone")
-    with leveldb.open_reader(results.database) as reader:
-        total, square, count = 0.0, 0.0, 0
-        for rows, _ in reader.batches():
-            rows = rows.reshape(len(rows), -1).astype(np.float64)
-            total, square = total + rows.sum(axis=0), square + rows.T @ rows
-            count += len(rows)
-    if count != results.n:
-        raise DecError(f"{results.database}: {count} rows; the run had {results.n}")
-    mean = total / count
-    _, axes = np.linalg.eigh(square / count - np.outer(mean, mean))
-    axes = axes[:, ::-1][:, :_WIDTH]
-    code = []
-    with leveldb.open_reader(results.database) as reader:
-        for rows, _ in reader.batches():
-            code.append((rows.reshape(len(rows), -1) - mean) @ axes)
-    return np.concatenate(code).astype(np.float32)
+def _among_some(code: np.ndarray) -> np.ndarray:
+    """The layout of a random part by t-SNE; each other row among its nearest of them.
 
+    There it lies in their middle, weighted by 1 / distance.
+    """
+    from sklearn.neighbors import NearestNeighbors
 
-def _turned(code: np.ndarray) -> np.ndarray:
-    """The code along its principal axes, the longest first."""
-    middle = code - code.mean(axis=0)
-    _, axes = np.linalg.eigh(np.cov(middle.T))
-    return middle @ axes[:, ::-1]
+    from dec.clustering.report.embedding import layouts
+
+    some = np.random.default_rng(_SEED).permutation(len(code))[:_LAID_OUT]
+    [laid] = layouts([code[some]])
+    apart, near = NearestNeighbors(n_neighbors=_AMONG).fit(code[some]).kneighbors(code)
+    weight = 1 / np.maximum(apart, 1e-6)
+    weight /= weight.sum(axis=1, keepdims=True)
+    return (laid[near] * weight[:, :, None]).sum(axis=1)

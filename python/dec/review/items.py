@@ -15,11 +15,11 @@ from dec.base.files import printable
 from dec.base.progress import say
 from dec.base.tables import read_columns, read_table, write_table
 from dec.classify.clusters import read_clusters
-from dec.data import leveldb
+from dec.review.runs import Run, read_run
 
 LOOP = "loop.json"
 MEMBERS = "members.csv"  # file, cluster: as they are parted and merged by now
-FIRST = "first.csv"  # the same, as the review found them, where they are no run's
+FIRST = "first.csv"  # the same, and probability, as the review found them
 
 
 @dataclass
@@ -28,8 +28,9 @@ class Items:
 
     root: the folder of the loop, where all is written. names: of photos those below
     `folder`; of other rows "row 12". clusters: of each, as the review found them.
-    confidence: the probability of its cluster, NaN where it is not known. run: of DEC,
-    whose rows they are. gone: photos that are not there any more.
+    confidence: how typical it is of its cluster (`measure` says by what), NaN where
+    that is not known. run: the folder of the run whose rows they are. gone: photos that
+    are not there any more.
     """
 
     root: Path
@@ -39,6 +40,7 @@ class Items:
     folder: Path | None
     run: Path | None
     gone: frozenset[int] = frozenset()
+    measure: str = "probability"
 
     @property
     def title(self) -> str:
@@ -46,22 +48,28 @@ class Items:
         return root.parent.name if root.name == "review" else root.name
 
     @cached_property
-    def results(self):
-        """What the run of DEC left, or None."""
-        if self.run is None:
-            return None
-        from dec.clustering.report.results import Results
+    def files(self) -> Path | None:
+        """The folder in which names are files: photos, or texts that are there."""
+        if self.folder is not None or self.run is None:
+            return self.folder
+        meta = self.results.meta
+        texts = meta.get("kind") == "text" and Path(meta.get("folder") or "none")
+        there = texts and all((texts / name).is_file() for name in self.names)
+        return texts if there else None
 
-        return Results.read(self.run)
+    @cached_property
+    def results(self) -> Run | None:
+        """What the run left, or None."""
+        return None if self.run is None else read_run(self.run)
 
 
 def find_items(given: Path, photos: Path | None = None) -> Items:
     """What `dec review GIVEN` shows; begins a loop where there is none yet.
 
-    given: the folder of a loop; that of a run of DEC, with the loop in its folder
-    review/; or a CSV file of `dec classify` (file,class,probability) or of clusters
-    (file,cluster), with the loop beside it, in <name>-review/. photos: their folder,
-    where the run does not say it or they have been moved.
+    given: the folder of a loop; that of a run of DEC or DeepCluster, with the loop in
+    its folder review/; or a CSV file of `dec classify` (file,class,probability) or of
+    clusters (file,cluster), with the loop beside it, in <name>-review/. photos: their
+    folder, where the run does not say it or they have been moved.
 
     Photos that are not there any more are counted, and not shown. Raises DecError for
     anything else, and for a run that is not finished.
@@ -81,9 +89,9 @@ def find_items(given: Path, photos: Path | None = None) -> Items:
             f"`dec classify {given} PHOTOS --out labels.csv`, `dec review labels.csv`"
         )
     root = given / "review"
-    if (root / LOOP).exists():
-        return _of_loop(root, photos)
-    return _begin_run(given, root, photos)
+    if not (root / LOOP).exists():
+        _begin_run(given, root, photos)
+    return _of_loop(root, photos)
 
 
 def _of_loop(root: Path, photos: Path | None) -> Items:
@@ -100,72 +108,94 @@ def _of_loop(root: Path, photos: Path | None) -> Items:
     run = Path(facts["run"]) if facts.get("run") else None
     if run is None and source.is_dir():
         run = source
-    if folder is None:
-        return _rows_of(run, root)
-    first = root / FIRST
     if source == (root / MEMBERS).resolve():  # which came of these
-        source = first if first.exists() else run or source
-    return _photos_of(root, read_clusters(source), folder, run)
-
-
-def _begin_run(run: Path, root: Path, photos: Path | None) -> Items:
-    from dec.clustering.report.results import Results
-
-    results = Results.read(run)
-    meta = leveldb.read_meta(results.database) or {}
-    names = leveldb.read_names(results.database)
-    folder = photos or (meta.get("folder") and Path(meta["folder"]))
-    is_photos = meta.get("kind") == "photos" and names is not None
-    if is_photos and not (folder and Path(folder).is_dir()):
-        raise DecError(
-            f"{printable(folder or run)}: the folder of the run's photos is not there; "
-            "name it: --photos DIR"
-        )
-    facts = {
-        "folder": str(Path(folder).resolve()) if is_photos else "",
-        "clusters": str(run.resolve()),
-    }
-    if is_photos:
-        items = _photos_of(root, read_clusters(run), Path(facts["folder"]), run)
+        source = root / FIRST if (root / FIRST).exists() else run or source
+    if source.is_dir():  # `dec loop start` on a run
+        found = read_run(source)
+        clusters = dict(zip(found.names, found.clusters, strict=True))
+        confidence, measure = found.confidence(root), found.measure
     else:
-        items = _rows_of(run, root)
-    _begin(root, facts)
+        clusters, confidence = _read_first(source)
+        measure = facts.get("measure", "probability")
+    items = Items(
+        root, list(clusters), list(clusters.values()), confidence, folder, run,
+        measure=measure,
+    )  # fmt: skip
+    if folder is not None:
+        items.gone = _gone(items)
+    elif run is None:
+        raise DecError(f"{printable(file)}: says neither photos nor a run")
+    elif not Path(facts.get("rows") or root / "none").exists():
+        # The run's rows were moved, or an older `dec review` has begun this.
+        _write_first(items)
+        facts["rows"] = str(items.results.rows(root).resolve())
+        if Path(facts["clusters"]).is_dir():
+            facts |= {"clusters": str((root / FIRST).resolve()), "run": str(run)}
+        write_facts(root, facts)
     return items
+
+
+def _begin_run(given: Path, root: Path, photos: Path | None) -> None:
+    run = read_run(given)
+    folder = photos or (run.meta.get("folder") and Path(run.meta["folder"]))
+    if run.is_photos and not (folder and Path(folder).is_dir()):
+        raise DecError(
+            f"{printable(folder or given)}: the folder of the run's photos is not "
+            "there; name it: --photos DIR"
+        )
+    items = Items(
+        root, run.names, run.clusters, np.empty(0), folder, given.resolve()
+    )  # fmt: skip
+    facts = {"folder": "", "run": str(given.resolve()), "measure": run.measure}
+    if run.is_photos:
+        facts["folder"] = str(Path(folder).resolve())
+        items.folder = Path(facts["folder"])
+        _gone(items)  # refuses another folder, before anything is made
+    items.confidence = run.confidence(root)
+    _make(root)
+    if not run.is_photos:
+        facts["rows"] = str(run.rows(root).resolve())
+    _write_first(items)
+    facts["clusters"] = str((root / FIRST).resolve())
+    write_facts(root, facts)
+
+
+def _write_first(items: Items) -> None:
+    probability = ("" if np.isnan(p) else f"{p:.6f}" for p in items.confidence)
+    rows = zip(items.names, items.clusters, probability, strict=True)
+    write_table(items.root / FIRST, [("file", "cluster", "probability"), *rows])
 
 
 def _begin_table(table: Path, root: Path, photos: Path | None) -> None:
     """A loop on what `dec classify` said, or on a table of clusters."""
     _, head = next(read_table(table, ours=True), (1, []))
     key = "cluster" if "cluster" in head else "class"
-    pairs = [(n, c) for _, (n, c) in read_columns(table, ("file", key), ours=True) if c]
-    if not pairs:
+    wanted = ["file", key, *(["probability"] if "probability" in head else [])]
+    lines = (cells for _, cells in read_columns(table, tuple(wanted), ours=True))
+    rows = [cells for cells in lines if cells[1]]
+    if not rows:
         raise DecError(f"{printable(table)}: no photo in it has a {key}")
     if photos is None:
-        folders = {os.path.dirname(os.path.abspath(name)) for name, _ in pairs}
+        folders = {os.path.dirname(os.path.abspath(name)) for name, *_ in rows}
         photos = Path(os.path.commonpath(list(folders)))
     folder = photos.resolve()
     inside = []
-    for name, cluster in pairs:
+    for name, *others in rows:
         path = Path(os.path.abspath(name))
         if key == "cluster" and not path.exists():
             path = folder / name
         if not path.is_relative_to(folder):
             raise DecError(f"{printable(table)}: {printable(name)} is not in {folder}")
-        inside.append((str(path.relative_to(folder)), cluster))
+        inside.append((str(path.relative_to(folder)), *others))
     _make(root)
     source = root / FIRST
-    write_table(source, [("file", "cluster"), *inside])
+    write_table(source, [("file", "cluster", *wanted[2:]), *inside])
     facts = {"folder": str(folder), "clusters": str(source.resolve())}
     if key == "class":
-        named = sorted({c for _, c in inside})
-        sizes = [sum(c == label for _, c in inside) for label in named]
+        named = sorted({row[1] for row in inside})
+        sizes = [sum(row[1] == label for row in inside) for label in named]
         rows = zip(named, sizes, named, strict=True)
         write_table(root / "clusters.csv", [("cluster", "photos", "class"), *rows])
-    _begin(root, facts)
-
-
-def _begin(root: Path, facts: dict) -> None:
-    _make(root)
     write_facts(root, facts)
 
 
@@ -181,18 +211,35 @@ def write_facts(root: Path, facts: dict) -> None:
     write_text_atomic(root / LOOP, json.dumps(facts, indent=1) + "\n")
 
 
-def _photos_of(
-    root: Path, clusters: dict[str, str], folder: Path, run: Path | None
-) -> Items:
+def _read_first(source: Path) -> tuple[dict[str, str], np.ndarray]:
+    """Clusters by name, and how typical they are of these, where the table says it."""
+    clusters = read_clusters(source)
+    _, head = next(read_table(source, ours=True), (1, []))
+    if "probability" not in head:
+        return clusters, np.full(len(clusters), np.nan)
+    found = dict.fromkeys(clusters, np.nan)
+    rows = read_columns(source, ("file", "probability"), ours=True)
+    for line, (name, p) in rows:
+        try:
+            found[name] = float(p) if p else np.nan
+        except ValueError:
+            raise DecError(
+                f'{printable(source)}:{line}: the probability "{p}" is no number'
+            ) from None
+    return clusters, np.array([found[name] for name in clusters])
+
+
+def _gone(items: Items) -> frozenset[int]:
+    """The photos that are not there; DecError where none is, and for bad clusters."""
+    folder, names = items.folder, items.names
     if not folder.is_dir():
         raise DecError(
             f"{printable(folder)}: the folder of the photos is not there; where is it "
             "now? --photos DIR"
         )
-    bad = next((c for c in clusters.values() if not files.names_folder(c)), None)
+    bad = next((c for c in items.clusters if not files.names_folder(c)), None)
     if bad is not None:
         raise DecError(f'the cluster "{printable(bad)}" cannot name a folder')
-    names = list(clusters)
     gone = frozenset(
         i for i, name in enumerate(names) if not os.path.exists(folder / name)
     )
@@ -206,24 +253,4 @@ def _photos_of(
             f"{printable(folder)}: {len(gone):,} photos are not there any more: they "
             "are not shown, and not trained on"
         )
-    confidence = np.full(len(names), np.nan)
-    if run is not None:
-        from dec.clustering.report.results import Results
-
-        results = Results.read(run)
-        if results.n == len(names):
-            confidence = results.confidence
-    return Items(root, names, list(clusters.values()), confidence, folder, run, gone)
-
-
-def _rows_of(run: Path | None, root: Path) -> Items:
-    if run is None:
-        raise DecError(f"{root / LOOP}: says neither photos nor a run")
-    from dec.clustering.report.results import Results
-
-    results = Results.read(run)
-    names = leveldb.read_names(results.database) if results.database.is_dir() else None
-    if names is None or len(set(names)) != results.n:
-        names = [f"row {i}" for i in range(results.n)]
-    clusters = [str(c) for c in results.assigned.tolist()]
-    return Items(root, names, clusters, results.confidence, None, run)
+    return gone

@@ -20,8 +20,23 @@ _BAR = re.compile(
     r"(?P<what>[^:|]+): +(?P<percent>\d+)%\|[^|]*\| *(?P<done>\S+)/(?P<total>\S+) "
     r"\[(?P<spent>[\d:]+)<(?P<left>[\d:?]+)(?:, *(?P<words>.*?))?\]?$"
 )
-_LOSS = re.compile(r"loss (\d+\.\d+)")
-_MAIN = "import sys; from dec.cli import main; sys.exit(main())"
+_CURVES = {"loss": re.compile(r"loss (\d+\.\d+)"),
+           "accuracy": re.compile(r"val (\d+\.\d+)%")}  # fmt: skip
+_POINTS = 2000  # of a curve, at most
+# Of a server that was killed nobody could stop the child, or see what it does: it has
+# Ctrl-C then, so that the same command goes on later.
+_MAIN = """
+import os, signal, sys, threading, time
+
+def watch(parent=os.getppid()):
+    while os.getppid() == parent:
+        time.sleep(0.3)
+    os.killpg(os.getpgrp(), signal.SIGINT)
+
+threading.Thread(target=watch, daemon=True).start()
+from dec.cli import main
+sys.exit(main())
+"""
 
 
 class Job:
@@ -36,7 +51,7 @@ class Job:
         self.state = "running"
         self.lines: deque[str] = deque(maxlen=_SHOWN)
         self.bar: dict | None = None
-        self.loss: list[list[float]] = []
+        self.curves: dict[str, list[list[float]]] = {name: [] for name in _CURVES}
         self.began = time.monotonic()
         self.seconds = 0.0
         self._asked = False
@@ -80,7 +95,7 @@ class Job:
             "state": self.state,
             "bar": self.bar,
             "lines": list(self.lines),
-            "loss": self.loss,
+            **self.curves,
             "seconds": round(seconds, 1),
         }
 
@@ -118,10 +133,12 @@ class Job:
                 self.lines.append(line)
             return
         self.bar = found.groupdict()
-        loss = _LOSS.search(line)
-        if loss and found["done"].replace(",", "").isdigit():
-            at = float(found["done"].replace(",", ""))
-            if not self.loss or self.loss[-1][0] != at:
-                self.loss.append([at, float(loss[1])])
-                if len(self.loss) > 2000:
-                    self.loss = self.loss[::2]
+        done = found["done"].replace(",", "")
+        if not done.isdigit():
+            return
+        for name, points in self.curves.items():
+            value = _CURVES[name].search(line)
+            if value and (not points or points[-1][0] != float(done)):
+                points.append([float(done), float(value[1])])
+                if len(points) > _POINTS:
+                    points[:] = points[::2]

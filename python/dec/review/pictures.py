@@ -32,9 +32,10 @@ class Pictures:
         self.items = items
         self.folder = items.root / "thumbnails"
         self._lock = threading.Lock()
-        self._rows = None
-        self._meta: dict = {}
-        self.kind = "photo" if items.folder else self._find_kind()
+        self._run = items.results
+        self.kind = "photo"
+        if items.folder is None:
+            self.kind = "row" if self._run.images is not None else "text"
 
     def small(self, item: int) -> tuple[bytes, str]:
         """A thumbnail and its media type. Raises DecError for a photo that is bad."""
@@ -54,7 +55,7 @@ class Pictures:
         return {"lines": self._lines(item), "words": self._words(item)}
 
     def _lines(self, item: int) -> str:
-        folder = self._meta.get("folder")
+        folder = self._run.meta.get("folder")
         if not folder or not (path := Path(folder) / self.items.names[item]).is_file():
             return ""
         try:
@@ -65,11 +66,11 @@ class Pictures:
         return "\n".join(lines[:_LINES])[:_LETTERS]
 
     def _words(self, item: int) -> list[str]:
-        stems = (self._meta.get("text") or {}).get("stems")
+        stems = (self._run.meta.get("text") or {}).get("stems")
         if not stems:
             return []
         try:
-            with self._lock, leveldb.open_reader(self.items.results.database) as reader:
+            with self._lock, leveldb.open_reader(self._run.database) as reader:
                 values = reader.read(item, item + 1)[0].ravel()
         except DecError:
             return []
@@ -101,22 +102,11 @@ class Pictures:
             pass  # a full disk: it is made again each time
         return content
 
-    def _find_kind(self) -> str:
-        from dec.data.images.row_images import RowImages
-
-        results = self.items.results
-        self._meta = leveldb.read_meta(results.database) or {}
-        try:
-            self._rows = RowImages.find(results.database)
-        except DecError:
-            self._rows = None
-        return "row" if self._rows is not None else "text"
-
     def _row(self, item: int) -> bytes:
         with self._lock:  # a LevelDB is open once
-            if self._rows is None:
+            if self._run.images is None:
                 raise DecError("this row has no picture")
-            [pixels] = self._rows.read([item])
+            pixels = self._run.images[item]
         out = io.BytesIO()
         Image.fromarray(np.asarray(pixels)).save(out, "png")
         return out.getvalue()

@@ -39,7 +39,7 @@ class Guesses:
 def read_guesses(items: Items) -> Guesses | None:
     """Those in labels.csv; None before the first round. DecError for a damaged one."""
     path = items.root / LABELS
-    if items.folder is None or not path.exists():
+    if not path.exists():
         return None
     n = len(items.names)
     at = {name: i for i, name in enumerate(items.names)}
@@ -48,7 +48,7 @@ def read_guesses(items: Items) -> Guesses | None:
     p, q = np.zeros(n, np.float32), np.zeros(n, np.float32)
     try:
         for _, (file, one, x, other, y) in read_columns(path, _COLUMNS, ours=True):
-            item = at.get(_below(items.folder, file))
+            item = at.get(_below(items.folder, file) if items.folder else file)
             if item is None or item in items.gone or not one:
                 continue
             first[item] = classes.setdefault(one, len(classes))
@@ -123,6 +123,11 @@ def rounds(root: Path, reviewed: dict[int, int]) -> list[dict]:
         except (OSError, ValueError, KeyError, TypeError):
             continue  # one that somebody has cleared away
     return found
+
+
+def folder(number: int) -> str:
+    """Of a round's, below that of the loop."""
+    return f"round-{number:02}"
 
 
 def _below(folder: Path, file: str) -> str:

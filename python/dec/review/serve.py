@@ -10,8 +10,9 @@ import uvicorn
 
 from dec.base.errors import DecError
 from dec.base.progress import say
-from dec.review.app import Desk, application
+from dec.review.app import application
 from dec.review.book import Book
+from dec.review.desk import Desk
 from dec.review.guard import Guard
 from dec.review.items import Items
 
@@ -50,7 +51,9 @@ def serve(items: Items, port: int, browser: bool, experiment: str) -> None:
 
 
 def _bound(port: int) -> socket.socket:
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Named as TCP's, asyncio sends at once what it has; else the kernel waits 40 ms for
+    # the browser to confirm an answer's head before it sends the rest (Nagle).
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((_HOST, port))

@@ -60,6 +60,7 @@ class State:
         self.undone: list[list[Change]] = []
         self.done: list[list[Change]] = []
         self.unknown = 0
+        self.moves = 0  # how often items have gone into other clusters
         self._first = frozenset(clusters)
 
     # What holds now -----------------------------------------------------------------
@@ -120,6 +121,7 @@ class State:
 
     def apply(self, said: dict, changes: list[Change]) -> None:
         """Makes the changes, which `changes` returned for this answer."""
+        self.moves += any(table == "cluster" for table, *_ in changes)
         for table, key, _, new in changes:
             place = getattr(self, table)
             if new is None:

@@ -5,18 +5,30 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
+
 from dec.base import files
 from dec.base.atomic import partial_path, replace_dir
 from dec.base.errors import DecError
 from dec.base.files import printable
 from dec.base.progress import bar, say
 from dec.base.tables import write_table
+from dec.classify.rows import Rows
+from dec.data import leveldb
 from dec.review.items import Items
 from dec.review.rounds import read_guesses
 from dec.review.state import REJECTED, State
 
 KINDS = ("csv", "links", "copies", "leveldb")
 _OWN = re.compile(r"[^/]+/([^/]+)?")
+_SHARES, _SEED = (0.8, 0.1, 0.1), 1
+# Of dec.json: what a LevelDB of other rows says of itself.
+_OTHERS = ("format", "rows", "shape", "classes", "sources", "pictures")
+
+
+def kinds(items: Items) -> list[str]:
+    """Those that there are for these items."""
+    return [kind for kind in KINDS if items.files or kind in ("csv", "leveldb")]
 
 
 def labelled(
@@ -46,8 +58,8 @@ def take_away(items: Items, state: State, kind: str, guesses: bool = False) -> P
     """Writes one of KINDS below <root>/export; returns where. Replaces an older one.
 
     csv: labels.csv, file,class,by,probability. links, copies: classes/<class>/<photo>.
-    leveldb: labelled/, the data set of `dec data labelled`. Raises DecError where
-    nothing has a class, and where a folder holds other things.
+    leveldb: labelled/, the data set of `dec data labelled`, or three LevelDBs of rows.
+    Raises DecError where nothing has a class, and where a folder holds other things.
     """
     found = labelled(items, state, guesses)
     if not found:
@@ -62,10 +74,11 @@ def take_away(items: Items, state: State, kind: str, guesses: bool = False) -> P
         head = ("file", "class", "by", "probability")
         rows = ((name, *facts) for name, facts in sorted(found.items()))
         write_table(out, [head, *rows])
-    elif items.folder is None:
-        raise DecError("its rows are no photos: the table (csv) is what there is")
     elif kind == "leveldb":
-        out = _leveldbs(items, to, {n: c for n, (c, _, _) in found.items()})
+        classes = {n: c for n, (c, _, _) in found.items()}
+        out = (_leveldbs if items.folder else _row_leveldbs)(items, to, classes)
+    elif items.files is None:
+        raise DecError("its rows are no files: table and LevelDBs are what there is")
     else:
         out = _folders(items, to, found, kind == "links")
     say(f"{len(found):,} of {len(items.names) - len(items.gone):,}: {printable(out)}")
@@ -79,7 +92,38 @@ def _leveldbs(items: Items, to: Path, classes: dict[str, str]) -> Path:
     return to / "labelled"
 
 
+def _row_leveldbs(items: Items, to: Path, classes: dict[str, str]) -> Path:
+    """The rows that have a class, a tenth of each in val and in test."""
+    from dec.data.labelled.split import SETS, split
+
+    out = to / "labelled"
+    words = sorted(set(classes.values()))
+    number = {word: i for i, word in enumerate(words)}
+    at = np.array([i for i, name in enumerate(items.names) if name in classes])
+    names = [items.names[i] for i in at]
+    labels = np.array([number[classes[name]] for name in names])
+    part = split(labels, np.arange(len(at)), _SHARES, _SEED, words)
+    rows = Rows(items.results.rows(items.root))
+    meta = {k: v for k, v in items.results.meta.items() if k not in _OTHERS}
+    for which, name in enumerate(SETS):
+        own = part == which
+        chosen = set(at[own].tolist())
+        leveldb.write_rows(
+            out / name,
+            (
+                block[[i in chosen for i in range(first, first + len(block))]]
+                for first, block in rows.blocks(name)
+                if any(i in chosen for i in range(first, first + len(block)))
+            ),
+            labels[own],
+            meta | {"classes": words},
+            [n for n, mine in zip(names, own, strict=True) if mine],
+        )
+    return out
+
+
 def _folders(items: Items, to: Path, found: dict, links: bool) -> Path:
+    """Photos keep their names but for folders; so do texts."""
     target = to / "classes"
     (to / files.MARKER).touch()
     files.refuse_to_replace(target, "an export of photos by class", _OWN)
@@ -92,7 +136,7 @@ def _folders(items: Items, to: Path, found: dict, links: bool) -> Path:
                 new = partial / label / files.flat_name(name, there)
                 there.add(new.name)
                 new.parent.mkdir(parents=True, exist_ok=True)
-                photo = items.folder / name
+                photo = items.files / name
                 if links:
                     new.symlink_to(os.path.realpath(photo))
                 else:

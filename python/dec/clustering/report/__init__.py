@@ -1,22 +1,16 @@
-"""`dec report`: a finished run as one page, report.html, and its figures as PNG."""
+"""`dec report`: a finished run as one page, report.html, and its figures as PNG.
+
+What draws figures is imported when it draws: `results` is read by others too.
+"""
 
 import re
 from pathlib import Path
 
 from dec.base import progress
-from dec.clustering.report.clusters import class_table, sizes
-from dec.clustering.report.compared import compared
-from dec.clustering.report.embedding import code_pictures
-from dec.clustering.report.gradient import Start, gradient_picture
 from dec.clustering.report.results import Results
-from dec.clustering.report.samples import Samples
-from dec.clustering.report.scores import curves, headlines
-from dec.clustering.report.settings import settings, times
 from dec.engine.runs import Run, digest
 from dec.page.html import Section
 from dec.page.page import page
-from dec.page.plotting import Figures
-from dec.page.write import write_report
 
 _WORDS = (
     "Deep Embedded Clustering sorts rows into groups without being told what they are. "
@@ -34,6 +28,8 @@ def report(folder: Path) -> None:
 
     Raises DecError where there is no finished run, or figures/ holds other things.
     """
+    from dec.page.write import write_report
+
     results = Results.read(folder)
     write_report(folder, _FIGURES, lambda figures: _page(results, figures))
 
@@ -48,7 +44,7 @@ def report_once(run: Run) -> None:
     run.finish("report", key, ["report.html"])
 
 
-def _page(results: Results, figures: Figures) -> str:
+def _page(results: Results, figures) -> str:
     metrics = results.metrics
     facts = f"{results.n:,} rows in {results.k} clusters, seed {metrics['seed']}, "
     facts += f"{metrics['rounds']} rounds"
@@ -57,7 +53,15 @@ def _page(results: Results, figures: Figures) -> str:
     )
 
 
-def _parts(results: Results, figures: Figures) -> list[Section]:
+def _parts(results: Results, figures) -> list[Section]:
+    from dec.clustering.report.clusters import class_table, sizes
+    from dec.clustering.report.compared import compared
+    from dec.clustering.report.embedding import code_pictures
+    from dec.clustering.report.gradient import Start, gradient_picture
+    from dec.clustering.report.samples import Samples
+    from dec.clustering.report.scores import curves, headlines
+    from dec.clustering.report.settings import settings, times
+
     start = Start.read(results)
     samples = Samples(results, start.examples if start else [])
     if samples.pictures.why:

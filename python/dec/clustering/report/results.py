@@ -10,8 +10,6 @@ import numpy as np
 
 from dec.base.errors import DecError
 from dec.clustering import assignments
-from dec.nets import prototxt
-from dec.scores.clusters import columns
 
 
 @dataclass
@@ -83,6 +81,8 @@ class Results:
     @cached_property
     def order(self) -> list[int]:
         """The clusters in the order of the classes that they match."""
+        from dec.scores.clusters import columns
+
         return columns(self.metrics)
 
     @cached_property
@@ -134,6 +134,8 @@ class Results:
     @cached_property
     def database(self) -> Path:
         """The LevelDB of the rows, found from the project's root or from here."""
+        from dec.nets import prototxt
+
         file = self.folder / "prototxt" / "dec.prototxt"
         layers = prototxt.data_layers(prototxt.read_net(file), "TEST")
         if not layers:

@@ -14,6 +14,7 @@ export function askWord(title, words, value = "", shown = (word) => word) {
   input.value = value;
   $("ask-list").replaceChildren(...words.map((word) => h("option", { value: word })));
   return new Promise((resolve) => {
+    /** @param {string | null} word */
     const end = (word) => {
       dialog.onclose = null;
       dialog.close();

@@ -15,7 +15,7 @@ export function h(tag, facts = {}, ...children) {
   for (const [key, value] of Object.entries(facts)) {
     if (value === null || value === undefined) continue;
     if (key.includes("-") || key === "role") node.setAttribute(key, String(value));
-    else node[key] = value;
+    else /** @type {any} */ (node)[key] = value;
   }
   node.append(...children.filter((child) => child !== null));
   return node;
@@ -79,7 +79,9 @@ export function colour(i) {
   return hsl(hue, 0.55, i % 2 ? 0.45 : 0.6);
 }
 
+/** @param {number} hue @param {number} s @param {number} l */
 function hsl(hue, s, l) {
+  /** @param {number} n */
   const part = (n) => {
     const k = (n + hue / 30) % 12;
     const value = l - s * Math.min(l, 1 - l) * Math.max(-1, Math.min(k - 3, 9 - k, 1));

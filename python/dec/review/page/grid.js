@@ -1,10 +1,26 @@
-// A grid of thumbnails of any length: only those that can be seen are in the page.
+// A grid of thumbnails of any length: only those that can be seen are in the page, and
+// their elements are used again for others as it is scrolled.
 import { h } from "./dom.js";
 import { REJECTED, model } from "./model.js";
 
 const GAP = 6;
 const AROUND = 2; // rows above and below what can be seen
 const SIZES = [96, 136, 190, 260];
+const LOADS = 8; // pictures begun in a frame while it is scrolled
+const FAST = 0.12; // of its height scrolled in a frame: nothing can be looked at
+const FRAMES = 3; // so many of them in a row, before it counts as fast
+const REST = 90; // milliseconds without scrolling, then all are loaded
+
+/**
+ * @typedef {object} Cell one thumbnail in the page
+ * @property {HTMLElement} node
+ * @property {HTMLImageElement | null} image null: it shows words
+ * @property {HTMLElement} line what was said of it, or guessed
+ * @property {number} at its place in the grid
+ * @property {number} item
+ * @property {boolean} loaded its picture has been asked for
+ * @property {string} drawn
+ */
 
 export class Grid extends EventTarget {
   /** @param {HTMLElement} box @param {string} label */
@@ -19,44 +35,56 @@ export class Grid extends EventTarget {
     this.size = 1;
     this.showGuess = false;
     this.empty = "";
+    this.columns = 0;
+    this.wide = 0;
     this._from = 0; // where a range began
-    /** @type {Map<number, HTMLElement>} */
+    /** @type {Map<number, Cell>} */
     this._cells = new Map();
+    /** @type {Cell[]} out of sight, to be used again */
+    this._spare = [];
+    /** @type {Cell | undefined} */
+    this._focused = undefined;
+    this._asked = false;
+    this._top = 0;
+    this._tall = 0; // of the box, in pixels
+    this._quick = 0; // frames in a row in which it was scrolled fast
+    this._long = false; // a long touch has just selected
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this._held = undefined;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this._rest = undefined;
     this._room = h("div", { className: "room" });
     box.append(this._room);
     box.tabIndex = 0;
     box.setAttribute("role", "listbox");
-    box.setAttribute("aria-multiselectable", "true");
     box.setAttribute("aria-label", label);
-    box.addEventListener("scroll", () => this._later());
+    box.addEventListener("scroll", () => this._later(), { passive: true });
     new ResizeObserver(() => this._lay()).observe(box);
     box.addEventListener("click", (event) => this._click(event));
     box.addEventListener("dblclick", () => this._tell("zoom"));
     box.addEventListener("pointerdown", (event) => this._press(event));
     for (const what of ["pointerup", "pointercancel", "pointerleave", "scroll"]) {
-      box.addEventListener(what, () => clearTimeout(this._held));
+      box.addEventListener(what, () => clearTimeout(this._held), { passive: true });
     }
-    model.addEventListener("names", () => this._each((cell, i) => this._label(cell, i)));
+    model.addEventListener("names", () => this._each((cell) => this._label(cell)));
   }
 
   /** @param {number[]} items @param {boolean} keep the place and what is selected */
   show(items, keep = false) {
     const before = this.items[this.at];
     this.items = items;
-    const there = new Set(items);
-    this.selected = new Set(keep ? [...this.selected].filter((i) => there.has(i)) : []);
+    const there = new Set(keep ? items : []);
+    this.selected = new Set([...this.selected].filter((i) => there.has(i)));
     const at = keep ? items.indexOf(before) : 0;
     this.at = at >= 0 ? at : Math.min(this.at, Math.max(0, items.length - 1));
     this._from = this.at;
-    for (const cell of this._cells.values()) drop(cell);
-    this._cells.clear();
     if (!keep) this.box.scrollTop = 0;
     this._lay();
   }
 
   /** Draws anew what is said of the items that can be seen. */
   refresh() {
-    this._each((cell, i) => this._mark(cell, i));
+    this._each((cell) => this._mark(cell));
     this._focus();
   }
 
@@ -112,7 +140,8 @@ export class Grid extends EventTarget {
 
   /** Handles a key; false for one that is not the grid's. @param {KeyboardEvent} event */
   key(event) {
-    const page = this.columns * Math.max(1, Math.floor(this.box.clientHeight / this.high));
+    const page = this.columns * Math.max(1, Math.floor(this._tall / this.high));
+    /** @type {Record<string, number>} */
     const ways = {
       ArrowLeft: -1, ArrowRight: 1, ArrowUp: -this.columns, ArrowDown: this.columns,
       PageUp: -page, PageDown: page, Home: -Infinity, End: Infinity,
@@ -140,21 +169,28 @@ export class Grid extends EventTarget {
 
   _lay() {
     const width = this.box.clientWidth - 12;
+    this._tall = this.box.clientHeight;
     if (width <= 0) return;
     this.columns = Math.max(2, Math.floor((width + GAP) / (SIZES[this.size] + GAP)));
     this.wide = Math.floor((width + GAP) / this.columns) - GAP;
     const rows = Math.ceil(this.items.length / this.columns);
     this._room.style.height = `${rows * this.high + 8}px`;
-    for (const cell of this._cells.values()) drop(cell);
+    for (const cell of this._cells.values()) this._spare.push(cell);
     this._cells.clear();
+    this._focused?.node.classList.remove("focus");
+    this._focused = undefined;
     // A list without any entry is none for those who hear the page.
-    this.box.setAttribute("role", this.items.length ? "listbox" : "region");
+    const some = this.items.length > 0;
+    this.box.setAttribute("role", some ? "listbox" : "region");
+    if (some) this.box.setAttribute("aria-multiselectable", "true");
+    else this.box.removeAttribute("aria-multiselectable");
     if (!this.items.length) {
+      for (const cell of this._spare) remove(cell);
       this._room.replaceChildren(h("p", { className: "empty" }, this.empty));
       this.box.removeAttribute("aria-activedescendant");
       return;
     }
-    this._room.replaceChildren();
+    this._room.querySelector(".empty")?.remove();
     this._draw();
     this._focus();
   }
@@ -171,102 +207,143 @@ export class Grid extends EventTarget {
 
   _draw() {
     if (!this.columns || !this.items.length) return;
-    const top = Math.floor(this.box.scrollTop / this.high) - AROUND;
-    const seen = Math.ceil(this.box.clientHeight / this.high) + 2 * AROUND;
-    const first = Math.max(0, top * this.columns);
-    const last = Math.min(this.items.length, (top + seen) * this.columns);
+    const top = this.box.scrollTop;
+    const moved = Math.abs(top - this._top);
+    this._top = top;
+    this._quick = moved > FAST * this._tall ? this._quick + 1 : 0;
+    const from = Math.floor(top / this.high) - AROUND;
+    const seen = Math.ceil(this._tall / this.high) + 2 * AROUND + 1;
+    const first = Math.max(0, from * this.columns);
+    const last = Math.min(this.items.length, (from + seen) * this.columns);
     for (const [at, cell] of this._cells) {
       if (at < first || at >= last) {
-        drop(cell);
+        this._spare.push(cell);
         this._cells.delete(at);
       }
     }
     for (let at = first; at < last; at++) {
-      if (!this._cells.has(at)) this._cells.set(at, this._cell(at));
+      if (!this._cells.has(at)) this._cells.set(at, this._place(at));
+    }
+    for (const cell of this._spare) if (cell.node.isConnected) remove(cell);
+    if (this._quick < FRAMES) this._load(top, moved ? LOADS : Infinity);
+    clearTimeout(this._rest);
+    this._rest = setTimeout(() => this._rested(), REST);
+  }
+
+  /** Begins to load pictures that can be seen. @param {number} top @param {number} most */
+  _load(top, most) {
+    const [low, high] = [top - this.high, top + this._tall];
+    let left = most;
+    for (const cell of this._cells.values()) {
+      if (cell.loaded) continue;
+      const y = Math.floor(cell.at / this.columns) * this.high;
+      if (y < low || y > high) continue;
+      this._picture(cell);
+      left -= 1;
+      if (left <= 0) return;
     }
   }
 
-  _cell(at) {
+  _rested() {
+    this._quick = 0;
+    this._load(this._top, Infinity);
+    this._each((cell) => this._picture(cell)); // and what is around it
+  }
+
+  /** A cell for this place, out of sight until now. @param {number} at */
+  _place(at) {
     const item = this.items[at];
-    const cell = h("div", {
-      className: "cell", role: "option", id: `${this.box.id}-${at}`,
-      "aria-setsize": this.items.length, "aria-posinset": at + 1,
-    });
+    const cell = this._spare.pop() || made();
+    if (cell.item !== item || !cell.loaded) clear(cell);
+    if (!cell.node.isConnected) this._room.append(cell.node);
+    const { node } = cell;
+    cell.at = at;
+    cell.item = item;
     const x = (at % this.columns) * (this.wide + GAP) + 4;
     const y = Math.floor(at / this.columns) * this.high + 4;
-    cell.style.transform = `translate(${x}px, ${y}px)`;
-    cell.style.width = `${this.wide}px`;
-    cell.style.height = `${this.high - GAP}px`;
-    cell.dataset.at = String(at);
-    if (model.kind === "text") cell.append(words(item));
-    else {
-      const image = h("img", { alt: "", decoding: "async", draggable: false });
-      image.addEventListener("error", () => {
-        if (image.hasAttribute("src")) cell.classList.add("bad");
-      });
-      image.src = `/thumbnail/${item}`;
-      cell.append(image);
-      if (model.kind === "row") cell.classList.add("pixels");
-    }
-    cell.append(h("span", { className: "said" }));
-    this._mark(cell, item);
-    this._label(cell, item);
-    this._room.append(cell);
+    node.style.transform = `translate(${x}px, ${y}px)`;
+    const [wide, high] = [`${this.wide}px`, `${this.high - GAP}px`];
+    if (node.style.width !== wide) node.style.width = wide;
+    if (node.style.height !== high) node.style.height = high;
+    node.id = `${this.box.id}-${at}`;
+    node.dataset.at = String(at);
+    node.setAttribute("aria-setsize", String(this.items.length));
+    node.setAttribute("aria-posinset", String(at + 1));
+    cell.drawn = "";
+    this._mark(cell);
     return cell;
   }
 
-  _mark(cell, item) {
-    const own = model.answer.get(item);
-    const label = model.classOf(item);
+  /** @param {Cell} cell */
+  _picture(cell) {
+    if (cell.loaded) return;
+    cell.loaded = true;
+    if (cell.image) cell.image.src = `/thumbnail/${cell.item}`;
+    else showWords(cell);
+  }
+
+  /** @param {Cell} cell */
+  _mark(cell) {
+    const { node, item, line } = cell;
+    const hoped = model.hoped.get(item);
+    const own = hoped === undefined ? model.answer.get(item) : hoped || undefined;
+    const label = own ?? model.classOf(item);
     const guess = this.showGuess && own === undefined ? model.guess(item) : null;
-    const seen = model.lookedAt(item);
+    const seen = own !== undefined || model.lookedAt(item);
     const selected = this.selected.has(item);
     // What is drawn already is left alone: a key press changes one of them.
-    const drawn = JSON.stringify([own, label, guess, seen, selected]);
-    if (cell.dataset.drawn === drawn) return;
-    cell.dataset.drawn = drawn;
-    cell.classList.toggle("answered", seen);
-    cell.classList.toggle("rejected", label === REJECTED);
-    cell.setAttribute("aria-selected", String(selected));
-    const line = cell.querySelector(".said");
+    const drawn = JSON.stringify([own, label, guess, seen, selected, hoped !== undefined]);
+    if (cell.drawn === drawn) return;
+    cell.drawn = drawn;
+    node.classList.toggle("answered", seen);
+    node.classList.toggle("rejected", label === REJECTED);
+    node.classList.toggle("hoped", hoped !== undefined);
+    node.setAttribute("aria-selected", String(selected));
     let text = own !== undefined ? (own === REJECTED ? "rejected" : own) : "";
     if (guess) text = `${guess.label}? ${Math.round(guess.p * 100)}%`;
     line.textContent = text;
     line.hidden = !text;
     line.classList.toggle("guess", Boolean(guess));
-    this._label(cell, item);
+    this._label(cell);
   }
 
-  _label(cell, item) {
+  /** @param {Cell} cell */
+  _label({ node, item, line }) {
     const label = model.classOf(item);
     const what = label === REJECTED ? "rejected" : label || "no class";
     const name = model.nameOf(item);
-    const line = cell.querySelector(".said");
     const more = line.classList.contains("guess") ? `, ${line.textContent}` : "";
-    cell.setAttribute("aria-label", `${name}${more}, ${what}`);
-    cell.title = name;
+    node.setAttribute("aria-label", `${name}${more}, ${what}`);
+    node.title = name;
   }
 
+  /** @param {(cell: Cell) => void} work */
   _each(work) {
-    for (const [at, cell] of this._cells) work(cell, this.items[at]);
+    for (const cell of this._cells.values()) work(cell);
   }
 
   _focus() {
-    for (const [at, cell] of this._cells) cell.classList.toggle("focus", at === this.at);
-    const id = `${this.box.id}-${this.at}`;
-    if (this._cells.has(this.at)) this.box.setAttribute("aria-activedescendant", id);
+    const cell = this._cells.get(this.at);
+    if (cell !== this._focused) {
+      this._focused?.node.classList.remove("focus");
+      this._focused = cell;
+    }
+    cell?.node.classList.add("focus");
+    if (cell) this.box.setAttribute("aria-activedescendant", cell.node.id);
     else this.box.removeAttribute("aria-activedescendant");
   }
 
   _see() {
     const top = Math.floor(this.at / this.columns) * this.high;
-    if (top < this.box.scrollTop) this.box.scrollTop = top;
-    const over = top + this.high + 8 - this.box.clientHeight;
-    if (over > this.box.scrollTop) this.box.scrollTop = over;
+    const now = this.box.scrollTop;
+    const over = top + this.high + 8 - this._tall;
+    if (top < now) this.box.scrollTop = top;
+    else if (over > now) this.box.scrollTop = over;
   }
 
+  /** @param {MouseEvent} event */
   _click(event) {
-    const cell = event.target.closest(".cell");
+    const cell = cellOf(event);
     if (!cell || this._long) {
       this._long = false;
       return;
@@ -279,9 +356,9 @@ export class Grid extends EventTarget {
     }
   }
 
-  // A long touch selects, as in photo managers.
+  /** A long touch selects, as in photo managers. @param {PointerEvent} event */
   _press(event) {
-    const cell = event.target.closest(".cell");
+    const cell = cellOf(event);
     this._long = false;
     if (!cell || event.pointerType === "mouse") return;
     this._held = setTimeout(() => {
@@ -291,27 +368,66 @@ export class Grid extends EventTarget {
     }, 450);
   }
 
+  /** @param {string} what */
   _tell(what) {
     this.dispatchEvent(new Event(what));
   }
 }
 
-function drop(cell) {
-  const image = cell.querySelector("img");
-  if (image && !image.complete) image.removeAttribute("src"); // asks no more for it
-  cell.remove();
+/** @param {Event} event @returns {HTMLElement | null} */
+function cellOf(event) {
+  return /** @type {HTMLElement} */ (event.target).closest(".cell");
 }
 
+/** @returns {Cell} */
+function made() {
+  const node = h("div", { className: "cell", role: "option" });
+  const line = h("span", { className: "said" });
+  /** @type {HTMLImageElement | null} */
+  let image = null;
+  if (model.kind === "text") node.append(h("div", { className: "words" }));
+  else {
+    const picture = h("img", { alt: "", decoding: "async", draggable: false });
+    picture.addEventListener("error", () => {
+      if (picture.hasAttribute("src")) node.classList.add("bad");
+    });
+    if (model.kind === "row") node.classList.add("pixels");
+    node.append(picture);
+    image = picture;
+  }
+  node.append(line);
+  return { node, image, line, at: -1, item: -1, loaded: false, drawn: "" };
+}
+
+/** Asks no more for its picture. @param {Cell} cell */
+function clear(cell) {
+  cell.loaded = false;
+  cell.node.classList.remove("bad");
+  if (cell.image) cell.image.removeAttribute("src");
+  else cell.node.firstElementChild?.replaceChildren();
+}
+
+/** Out of the page, to be used again. @param {Cell} cell */
+function remove(cell) {
+  if (cell.image && !cell.image.complete) clear(cell);
+  cell.node.classList.remove("focus");
+  cell.node.remove();
+}
+
+/** @type {Map<number, Promise<{ lines: string, words: string[] }>>} */
 const texts = new Map();
 
-function words(item) {
-  const box = h("div", { className: "words" });
-  if (!texts.has(item)) {
-    texts.set(item, fetch(`/api/text/${item}`).then((answer) => answer.json()));
+/** @param {Cell} cell */
+async function showWords(cell) {
+  const { item } = cell;
+  const box = /** @type {HTMLElement} */ (cell.node.firstChild);
+  let found = texts.get(item);
+  if (!found) {
+    found = fetch(`/api/text/${item}`).then((answer) => answer.json());
+    texts.set(item, found);
   }
-  texts.get(item).then(({ lines, words: strongest }) => {
-    box.replaceChildren(...(strongest.length ? [h("b", {}, strongest.join(" · ")), "\n"] : []),
-      lines || (strongest.length ? "" : model.nameOf(item)));
-  }, () => { box.textContent = model.nameOf(item); });
-  return box;
+  const { lines, words } = await found.catch(() => ({ lines: "", words: [] }));
+  if (cell.item !== item) return;
+  box.replaceChildren(...(words.length ? [h("b", {}, words.join(" · ")), "\n"] : []),
+    lines || (words.length ? "" : model.nameOf(item)));
 }

@@ -1,36 +1,38 @@
-// Training in the background, what came of it, and taking the labels away.
-import { $, ask, count, h, many, say, svg } from "./dom.js";
+// Training in the background, and what came of it.
+import { $, ask, count, h, many, say } from "./dom.js";
 import { REJECTED, model } from "./model.js";
+import { accuracies, curve } from "./plots.js";
 
+/**
+ * @typedef {object} Round a finished one; accuracy of test items, with its 95% interval
+ * @property {number} round
+ * @property {number | null} reviewed
+ * @property {number} photos
+ * @property {number} accuracy
+ * @property {number} low
+ * @property {number} high
+ * @property {number} n
+ *
+ * @typedef {object} Worth what a look at the others would find, as the net expects
+ * @property {number} left
+ * @property {number} wrong
+ * @property {number} half
+ */
+
+/** @param {() => void} toDoubtful opens them */
 export function setUpLearn(toDoubtful) {
-  $("train").onclick = async () => {
-    try {
-      const found = await ask("/api/train", { experiment: $("experiment").value });
-      Object.assign(model.facts, found);
-      showWork();
-    } catch (error) {
-      say(error.message, "error");
-    }
-  };
+  $("train").onclick = () => begin("/api/train", { experiment: $("experiment").value });
   $("stop").onclick = () => ask("/api/stop", {}).catch((error) => say(error.message, "error"));
   $("to-doubtful").onclick = toDoubtful;
-  for (const button of document.querySelectorAll("#away [data-kind]")) {
-    button.addEventListener("click", async () => {
-      const kind = /** @type {HTMLElement} */ (button).dataset.kind;
-      try {
-        const facts = { kind, guesses: $("away-guesses").checked };
-        Object.assign(model.facts, await ask("/api/export", facts));
-        showWork();
-      } catch (error) {
-        say(error.message, "error");
-      }
-    });
+  for (const button of exportButtons()) {
+    button.addEventListener("click", () => begin("/api/export",
+      { kind: button.dataset.kind, guesses: $("away-guesses").checked }));
   }
   let before = "";
   model.addEventListener("progress", () => {
-    const job = model.facts.job;
+    const { job } = model.facts;
     const now = job ? `${job.what} ${job.state}` : "";
-    if (before.endsWith("running") && !now.endsWith("running")) ended(job);
+    if (job && before.endsWith("running") && !now.endsWith("running")) ended(job);
     before = now;
     showWork();
   });
@@ -39,10 +41,27 @@ export function setUpLearn(toDoubtful) {
   });
 }
 
+/** The buttons of exports. @returns {HTMLButtonElement[]} */
+function exportButtons() {
+  return [...document.querySelectorAll("#away [data-kind]")]
+    .map((button) => /** @type {HTMLButtonElement} */ (button));
+}
+
+/** Begins work in the background. @param {string} path @param {Record<string, any>} facts */
+async function begin(path, facts) {
+  try {
+    Object.assign(model.facts, await ask(path, facts));
+    showWork();
+  } catch (error) {
+    say(error.message, "error");
+  }
+}
+
+/** @param {import("./model.js").Job} job */
 function ended(job) {
   const what = job.what === "train" ? "Training" : "Export";
-  const words = { done: "is done", failed: "has failed", stopped: "was stopped" }[job.state];
-  say(`${what} ${words}.`, job.state === "failed" ? "error" : "");
+  const words = { running: "", done: "is done", failed: "has failed", stopped: "was stopped" };
+  say(`${what} ${words[job.state]}.`, job.state === "failed" ? "error" : "");
   if (!$("learn").hidden) showLearn();
 }
 
@@ -51,21 +70,16 @@ export async function showLearn() {
   if (!select.childElementCount) {
     select.append(...model.facts.experiments.map((name) => h("option", { value: name }, name)));
   }
-  const classes = model.classes();
-  let with_ = 0;
-  let seen = 0;
-  for (const i of model.there) {
-    const label = model.classOf(i);
-    if (label && label !== REJECTED) with_ += 1;
-    if (model.lookedAt(i)) seen += 1;
-  }
-  const facts = `${many(with_, "photo")} of ${count(model.there.length)} ${with_ === 1 ? "has" : "have"} ` +
-    `one of ${many(classes.length, "class").replace("classs", "classes")}; ` +
-    `${count(seen)} were looked at.`;
-  $("learn-why").textContent = model.facts.trainable
-    ? `${facts} As dec loop next does, a net learns these classes, and names every ` +
-      "photo. You can go on sorting meanwhile; what you say then counts in the next round."
-    : "dec loop trains on photos; these rows are none.";
+  const { sizes, left, named } = model.counts();
+  const classes = [...sizes.keys()].filter((label) => label && label !== REJECTED).length;
+  const facts = `${many(named, model.unit)} of ${count(model.there.length)} ` +
+    `${named === 1 ? "has" : "have"} one of ${count(classes)} ` +
+    `${classes === 1 ? "class" : "classes"}; ${count(model.there.length - left)} ` +
+    "were looked at.";
+  const learner = model.kind === "photo" ? "a net" : "a linear classifier of the rows";
+  $("learn-why").textContent = `${facts} As dec loop next does, ${learner} learns these ` +
+    `classes, and names every ${model.unit}. You can go on sorting meanwhile; what you say ` +
+    "then counts in the next round.";
   $("away-what").textContent = `${facts} All goes into the folder export/ beside the ` +
     "journal; an older export is replaced.";
   showWork();
@@ -77,31 +91,39 @@ export async function showLearn() {
 }
 
 export function showWork() {
-  const { job, elsewhere, trainable } = model.facts;
+  const { job, elsewhere } = model.facts;
   const running = Boolean(job && job.state === "running");
-  $("train").disabled = running || elsewhere || !trainable;
+  $("train").disabled = running || elsewhere;
   $("stop").hidden = !running;
-  for (const button of document.querySelectorAll("#away [data-kind]")) {
-    /** @type {HTMLButtonElement} */ (button).disabled = running;
+  for (const button of exportButtons()) {
+    button.hidden = !model.facts.exports.includes(button.dataset.kind || "");
+    button.disabled = running;
   }
-  const training = job && job.what === "train";
-  fill($("work"), training ? job : null, elsewhere);
-  fill($("away-work"), job && !training ? job : null, false);
+  const training = job && job.what === "train" ? job : null;
+  fill($("work"), training, elsewhere);
+  fill($("away-work"), training ? null : job, false);
   $("lines").hidden = !training;
   if (training) {
     const box = $("lines");
     const end = box.scrollTop + box.clientHeight > box.scrollHeight - 10;
-    box.textContent = job.lines.join("\n");
+    box.textContent = training.lines.join("\n");
     if (end) box.scrollTop = box.scrollHeight;
   }
-  const points = training ? job.loss : [];
-  $("loss").hidden = points.length < 2;
-  if (points.length > 1) {
-    const caption = $("loss").querySelector("figcaption");
-    $("loss").replaceChildren(lines(points), caption);
-  }
+  draw($("loss"), "Loss by iteration", training ? training.loss : [], (v) => v.toFixed(2));
+  draw($("accuracy"), "Validation photos right, by iteration",
+    training ? training.accuracy : [], (v) => `${Math.round(v)}%`);
 }
 
+/** @param {HTMLElement} figure @param {string} label @param {number[][]} points
+ * @param {(value: number) => string} words */
+function draw(figure, label, points, words) {
+  figure.hidden = points.length < 2;
+  if (figure.hidden) return;
+  figure.replaceChildren(curve(label, points, words), h("figcaption", {}, label));
+}
+
+/** @param {HTMLElement} box @param {import("./model.js").Job | null} job
+ * @param {boolean} elsewhere */
 function fill(box, job, elsewhere) {
   if (!job) {
     box.replaceChildren(elsewhere
@@ -115,94 +137,61 @@ function fill(box, job, elsewhere) {
   if (job.bar) {
     const { what, percent, done, total, left } = job.bar;
     const whole = percent === "100"; // and what comes next has no bar
+    const time = left.includes("?") ? "" : `, ${left} left`;
     parts.push(h("p", { className: "soft" }, whole ? `${what}: all ${total}; going on …`
-      : `${what}: ${done} of ${total}, ${percent}%` + (left.includes("?") ? "" : `, ${left} left`)));
+      : `${what}: ${done} of ${total}, ${percent}%${time}`));
     parts.push(h("progress", whole ? { "aria-label": "at work" }
       : { max: 100, value: Number(percent), "aria-label": what }));
   }
   if (job.what !== "train" || job.state === "failed") {
-    parts.push(h("pre", {}, job.lines.slice(-8).join("\n")));
+    parts.push(h("pre", { tabIndex: 0, "aria-label": "What it says" },
+      job.lines.slice(-8).join("\n")));
   }
   box.replaceChildren(...parts);
 }
 
+/** @param {number} share */
 const percent = (share) => `${(share * 100).toFixed(1)}%`;
 
-/** How many more reviews are worth it, in words. */
+/** How many more reviews are worth it, in words. @param {Worth} worth */
 function expected({ left, wrong, half }) {
-  const others = left === 1 ? "the one photo that nobody has looked at"
-    : `the ${count(left)} photos that nobody has looked at`;
-  if (wrong < 1) return `By the net's own probabilities hardly any guess for ${others} is wrong.`;
-  return `By the net's own probabilities some ${count(Math.round(wrong))} of ${others} have a ` +
+  const others = left === 1 ? `the one ${model.unit} that nobody has looked at`
+    : `the ${count(left)} ${model.unit}s that nobody has looked at`;
+  if (wrong < 1) return `By its own probabilities hardly any guess for ${others} is wrong.`;
+  return `By its own probabilities some ${count(Math.round(wrong))} of ${others} have a ` +
     `wrong guess; the ${count(half)} most doubtful hold half of these mistakes.`;
 }
 
-function showRounds({ rounds, worth }) {
+/** @param {{ rounds: Round[], worth?: Worth, run?: string }} found */
+function showRounds({ rounds, worth, run }) {
+  $("away-net").hidden = !run;
+  $("away-net").textContent = model.kind === "photo"
+    ? `The net of the last round is in ${run}; dec classify ${run} PHOTOS labels others by it.`
+    : `The classifier of the last round is in ${run}, as a net of Caffe's.`;
   $("to-doubtful").hidden = !model.guesses;
-  $("worth").textContent = !rounds.length
-    ? "No round yet: name clusters of at least two classes, then train."
-    : worth && worth.left ? `${expected(worth)} Test photos are held out of training; ` +
-      "their classes are those of clusters and reviews, so the accuracy is as good as these are."
-      : "Every photo has been looked at.";
+  let words = `Every ${model.unit} has been looked at.`;
+  if (!rounds.length) words = "No round yet: name clusters of at least two classes, then train.";
+  else if (worth && worth.left) {
+    words = `${expected(worth)} Test ${model.unit}s are held out of training; their classes ` +
+      "are those of clusters and reviews, so the accuracy is as good as these are.";
+  }
+  $("worth").textContent = words;
   $("curve").hidden = rounds.length < 2;
   if (rounds.length > 1) {
-    $("curve").replaceChildren(curve(rounds),
-      h("figcaption", {}, "Test photos right, by round, with the 95% interval"));
+    $("curve").replaceChildren(accuracies(rounds), h("figcaption", {},
+      `Test ${model.unit}s right, by round, with the 95% interval`));
   }
-  if (!rounds.length) {
-    $("rounds").replaceChildren();
-    return;
-  }
-  const head = ["round", "photos with a class", "looked at", "test photos", "right (95%)"];
-  $("rounds").replaceChildren(h("table", {},
+  $("rounds").replaceChildren(...(rounds.length ? [table(rounds)] : []));
+}
+
+/** @param {Round[]} rounds */
+function table(rounds) {
+  const head = ["round", `${model.unit}s with a class`, "looked at", `test ${model.unit}s`,
+    "right (95%)"];
+  return h("table", {},
     h("thead", {}, h("tr", {}, ...head.map((word) => h("th", { scope: "col" }, word)))),
     h("tbody", {}, ...rounds.map((r) => h("tr", {},
       h("td", {}, String(r.round)), h("td", {}, count(r.photos)),
       h("td", {}, r.reviewed === null ? "?" : count(r.reviewed)), h("td", {}, count(r.n)),
-      h("td", {}, `${percent(r.accuracy)} (${percent(r.low)} to ${percent(r.high)})`))))));
-}
-
-const [W, H, LEFT, LOW] = [640, 240, 52, 28];
-
-function axes(low, high, words) {
-  const parts = [];
-  for (let i = 0; i <= 4; i++) {
-    const value = low + ((high - low) * i) / 4;
-    const y = H - LOW - ((H - LOW - 12) * i) / 4;
-    parts.push(svg("line", { class: "axis", x1: LEFT, x2: W - 8, y1: y, y2: y }));
-    parts.push(svg("text", { x: LEFT - 8, y: y + 4, "text-anchor": "end" }, words(value)));
-  }
-  return parts;
-}
-
-function curve(rounds) {
-  const low = Math.max(0, Math.floor(Math.min(...rounds.map((r) => r.low)) * 10) / 10);
-  const x = (i) => LEFT + 30 + (i * (W - LEFT - 70)) / Math.max(1, rounds.length - 1);
-  const y = (p) => H - LOW - ((H - LOW - 12) * (p - low)) / (1 - low);
-  const points = rounds.map((r, i) => `${x(i)},${y(r.accuracy)}`).join(" ");
-  return svg("svg", { class: "plot", viewBox: `0 0 ${W} ${H}`, role: "img",
-    "aria-label": "Accuracy by round" },
-  ...axes(low, 1, (p) => `${Math.round(p * 100)}%`),
-  svg("polyline", { class: "line", points }),
-  ...rounds.flatMap((r, i) => [
-    svg("line", { class: "range", x1: x(i), x2: x(i), y1: y(r.low), y2: y(r.high) }),
-    svg("circle", { class: "point", cx: x(i), cy: y(r.accuracy), r: 4 }),
-    svg("text", { x: x(i), y: H - 8, "text-anchor": "middle" }, String(r.round)),
-  ]));
-}
-
-function lines(points) {
-  const high = Math.max(...points.map((p) => p[1])) || 1;
-  const last = points[points.length - 1][0] || 1;
-  const first = points[0][0];
-  const at = points.map(([i, loss]) => {
-    const x = LEFT + ((i - first) * (W - LEFT - 12)) / Math.max(1, last - first);
-    return `${x.toFixed(1)},${(H - LOW - ((H - LOW - 12) * loss) / high).toFixed(1)}`;
-  });
-  return svg("svg", { class: "plot", viewBox: `0 0 ${W} ${H}`, role: "img",
-    "aria-label": "Loss by iteration" },
-  ...axes(0, high, (v) => v.toFixed(2)),
-  svg("polyline", { class: "line", points: at.join(" ") }),
-  svg("text", { x: LEFT, y: H - 8 }, String(first)),
-  svg("text", { x: W - 12, y: H - 8, "text-anchor": "end" }, String(last)));
+      h("td", {}, `${percent(r.accuracy)} (${percent(r.low)} to ${percent(r.high)})`)))));
 }

@@ -20,10 +20,14 @@ class Plane extends EventTarget {
     this.selected = new Set();
     /** @type {Map<number, number[]>} */
     this._held = new Map();
+    this._moved = 0; // pixels since the pointer went down
+    this._loading = false;
+    this._asked = false;
+    /** @type {HTMLCanvasElement} */
+    this.canvas = $("canvas");
   }
 
   setUp() {
-    this.canvas = $("canvas");
     const at = this.canvas;
     at.addEventListener("pointerdown", (event) => this._down(event));
     at.addEventListener("pointermove", (event) => this._move(event));
@@ -49,13 +53,15 @@ class Plane extends EventTarget {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
   }
 
+  /** Asks for the points, once; the server may have to lay them out first. */
   async load() {
     if (this.ready || this._loading) return;
     this._loading = true;
     $("map-how").textContent = "laying the photos out …";
     try {
       const found = await ask("/api/map");
-      this.points = Float32Array.from(found.plane, (value) => value / 65535);
+      this.points = Float32Array.from(found.plane, (/** @type {number} */ value) => value / 65535);
+      for (const i of model.gone) this.points[2 * i] = NaN; // nowhere to be seen
       this.ready = true;
       $("map-how").textContent = `${count(model.n)} points: ${found.how}`;
       this.draw();
@@ -81,7 +87,8 @@ class Plane extends EventTarget {
   }
 
   /** A picture of all, with one point marked.
-   * @param {CanvasRenderingContext2D} context */
+   * @param {CanvasRenderingContext2D} context @param {number} width @param {number} height
+   * @param {number} item */
   small(context, width, height, item) {
     const kept = [this.zoom, this.x, this.y];
     [this.zoom, this.x, this.y] = [1, 0.5, 0.5];
@@ -104,7 +111,7 @@ class Plane extends EventTarget {
       canvas.width = Math.round(w * ratio);
       canvas.height = Math.round(h * ratio);
     }
-    const context = canvas.getContext("2d");
+    const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
     this._dots(context, canvas.width, canvas.height, ratio);
     if (this.lasso.length > 1) {
       context.strokeStyle = css("--ink");
@@ -118,18 +125,22 @@ class Plane extends EventTarget {
     }
   }
 
+  /** @param {CanvasRenderingContext2D} context @param {number} width @param {number} height
+   * @param {number} ratio of the canvas's pixels to those of the page */
   _dots(context, width, height, ratio) {
     const image = context.createImageData(width, height);
     const pixels = new Uint32Array(image.data.buffer);
     pixels.fill(word(css("--card")));
     const n = this.points.length / 2;
     const large = n < 3000 ? 3 : n < 20000 ? 2 : 1;
-    const r = Math.round(Math.min(8, large * Math.sqrt(this.zoom)) * ratio);
+    const room = Math.min(1, Math.min(width, height) / (600 * ratio)); // less on a phone
+    const r = Math.round(Math.min(8, large * Math.sqrt(this.zoom)) * ratio * room);
     const marked = word(css("--ink"));
     const some = this.selected.size > 0;
     const tint = this._colours();
     const scale = this._scale(width, height);
     const [x0, y0] = [width / 2 - this.x * scale, height / 2 - this.y * scale];
+    /** @param {number} i @param {number} half @param {number} value */
     const dot = (i, half, value) => {
       const x = Math.round(x0 + this.points[2 * i] * scale);
       const y = Math.round(y0 + this.points[2 * i + 1] * scale);
@@ -150,7 +161,7 @@ class Plane extends EventTarget {
     context.putImageData(image, 0, 0);
   }
 
-  /** What colour a point has, as a function. */
+  /** What colour a point has. @returns {(i: number) => number} */
   _colours() {
     const grey = word(css("--line"));
     if (this.colour === "class") {
@@ -169,10 +180,12 @@ class Plane extends EventTarget {
     return (i) => shades[model.cluster[i]];
   }
 
+  /** Pixels for a length of 1. @param {number} width @param {number} height */
   _scale(width, height) {
     return Math.min(width, height) * 0.94 * this.zoom;
   }
 
+  /** Where an item lies. @param {number} i @param {number} width @param {number} height */
   _to(i, width, height) {
     const scale = this._scale(width, height);
     return [
@@ -181,6 +194,7 @@ class Plane extends EventTarget {
     ];
   }
 
+  /** The point at a place of the canvas, -1 for none. @param {number} x @param {number} y */
   _nearest(x, y) {
     const [w, h] = [this.canvas.clientWidth, this.canvas.clientHeight];
     const scale = this._scale(w, h);
@@ -194,6 +208,7 @@ class Plane extends EventTarget {
     return found;
   }
 
+  /** @param {number} by @param {number} x @param {number} y */
   _zoom(by, x, y) {
     const [w, h] = [this.canvas.clientWidth, this.canvas.clientHeight];
     const before = this._scale(w, h);
@@ -204,6 +219,7 @@ class Plane extends EventTarget {
     this.draw();
   }
 
+  /** @param {PointerEvent} event */
   _down(event) {
     this.canvas.setPointerCapture(event.pointerId);
     this._held.set(event.pointerId, [event.offsetX, event.offsetY]);
@@ -212,6 +228,7 @@ class Plane extends EventTarget {
       ? [[event.offsetX, event.offsetY]] : [];
   }
 
+  /** @param {PointerEvent} event */
   _move(event) {
     const before = this._held.get(event.pointerId);
     if (!before) {
@@ -225,7 +242,8 @@ class Plane extends EventTarget {
     if (this.lasso.length) {
       this.lasso.push(now);
     } else if (others.length) { // two fingers
-      const [other] = others[0].slice(1);
+      const [, other] = others[0];
+      /** @param {number[]} p */
       const far = (p) => Math.hypot(p[0] - other[0], p[1] - other[1]) || 1;
       this._zoom(far(now) / far(before), other[0], other[1]);
     } else {
@@ -236,6 +254,7 @@ class Plane extends EventTarget {
     this.draw();
   }
 
+  /** @param {PointerEvent} event */
   _up(event) {
     this._held.delete(event.pointerId);
     if (this.lasso.length > 2) this._select(this._inside(this.lasso));
@@ -247,6 +266,7 @@ class Plane extends EventTarget {
     this.draw();
   }
 
+  /** @param {number[][]} lasso */
   _inside(lasso) {
     const [w, h] = [this.canvas.clientWidth, this.canvas.clientHeight];
     const found = [];
@@ -262,11 +282,13 @@ class Plane extends EventTarget {
     return found;
   }
 
+  /** @param {number[]} items */
   _select(items) {
     this.selected = new Set(items);
     this.dispatchEvent(new Event("selection"));
   }
 
+  /** @param {PointerEvent} event */
   _hover(event) {
     const box = $("map-hover");
     const found = this.ready ? this._nearest(event.offsetX, event.offsetY) : -1;
@@ -280,9 +302,11 @@ class Plane extends EventTarget {
     box.style.transform = `translate(${x}px, ${y}px)`;
   }
 
+  /** @param {KeyboardEvent} event */
   _key(event) {
     const [w, h] = [this.canvas.clientWidth, this.canvas.clientHeight];
     const step = 40 / this._scale(w, h);
+    /** @type {Record<string, number[]>} */
     const ways = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step],
       ArrowDown: [0, step] };
     if (event.key in ways) {
@@ -297,11 +321,13 @@ class Plane extends EventTarget {
   }
 }
 
+/** A colour of the page's, as "#rrggbb" or "#rgb". @param {string} name @returns {string} */
 function css(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-// "#rrggbb" or "#rgb" as a word of a canvas's pixels (little-endian, as all browsers are).
+/** Such a colour as a word of a canvas's pixels (little-endian, as all browsers are).
+ * @param {string} text */
 function word(text) {
   let hex = text.slice(1);
   if (hex.length === 3) hex = [...hex].map((c) => c + c).join("");
@@ -309,7 +335,7 @@ function word(text) {
   return (0xff000000 | ((value & 0xff) << 16) | (value & 0xff00) | (value >> 16)) >>> 0;
 }
 
-// From doubt (red) by yellow to certain (blue).
+/** From doubt (red) by yellow to certain (blue). @param {number} p from 0 to 1 */
 function warm(p) {
   const stops = [[184, 50, 42], [242, 193, 78], [47, 109, 179]];
   const at = Math.min(1.999, p * 2);

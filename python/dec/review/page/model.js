@@ -3,12 +3,52 @@ import { ask, say } from "./dom.js";
 
 export const REJECTED = "-";
 
+/**
+ * @typedef {object} Guesses of the last net: thousandths, and numbers of `classes`
+ * @property {string[]} classes
+ * @property {number[]} first
+ * @property {number[]} p
+ * @property {number[]} margin
+ *
+ * @typedef {object} Bar
+ * @property {string} what
+ * @property {string} percent
+ * @property {string} done
+ * @property {string} total
+ * @property {string} left
+ *
+ * @typedef {object} Job work in the background
+ * @property {string} what
+ * @property {"running" | "done" | "failed" | "stopped"} state
+ * @property {Bar | null} bar
+ * @property {string[]} lines
+ * @property {number[][]} loss by iteration
+ * @property {number[][]} accuracy of validation photos, in percent, by iteration
+ * @property {number} seconds
+ *
+ * @typedef {object} Facts what the server says at first
+ * @property {string} title
+ * @property {"photo" | "row" | "text"} kind
+ * @property {string} measure what `confidence` is
+ * @property {string[]} experiments
+ * @property {string[]} exports
+ * @property {string} trouble
+ * @property {Job | null} job
+ * @property {boolean} elsewhere
+ * @property {number[]} gone
+ *
+ * @typedef {[table: string, key: any, value: any]} Change
+ * @typedef {{ number: number, changes: Change[], undo: number, redo: number }} Told
+ */
+
 class Model extends EventTarget {
   constructor() {
     super();
     this.n = 0;
     /** @type {number[]} items whose photos are there */
     this.there = [];
+    /** @type {Set<number>} and those whose photos are not */
+    this.gone = new Set();
     /** @type {string[]} names of clusters; `cluster` has numbers of these */
     this.clusters = [];
     this.cluster = new Int32Array(0);
@@ -19,30 +59,37 @@ class Model extends EventTarget {
     this.accepted = new Set();
     /** @type {Map<number, string>} */
     this.answer = new Map();
-    /** @type {any} */
+    /** @type {Map<number, string>} said, and not yet on disk; "": taken back */
+    this.hoped = new Map();
+    /** @type {Guesses | null} */
     this.guesses = null;
     this.number = -1;
     this.undo = 0;
     this.redo = 0;
+    /** @type {"photo" | "row" | "text"} */
     this.kind = "photo";
-    /** @type {any} */
-    this.facts = {};
+    /** @type {Facts} */
+    this.facts = /** @type {any} */ ({});
+    /** @type {Map<number, string>} */
     this.names = new Map();
+    /** @type {Set<number>} */
     this._wanted = new Set();
     /** @type {Map<string, number[]> | null} */
     this._groups = null;
+    /** @type {string[] | null} */
     this._classes = null;
-    this._confirmed = Promise.resolve();
+    /** @type {Promise<unknown>} the answer sent last */
+    this._sent = Promise.resolve();
   }
 
   async load() {
-    const facts = await ask("/api/state");
-    const guesses = await ask("/api/guesses");
+    const [facts, guesses] = await Promise.all([ask("/api/state"), ask("/api/guesses")]);
     this.facts = facts;
     this.kind = facts.kind;
     this.n = facts.cluster.length;
-    const gone = new Set(facts.gone);
-    this.there = facts.cluster.map((_, i) => i).filter((i) => !gone.has(i));
+    this.gone = new Set(facts.gone);
+    this.there = [];
+    for (let i = 0; i < this.n; i++) if (!this.gone.has(i)) this.there.push(i);
     this.clusters = facts.clusters;
     this.cluster = Int32Array.from(facts.cluster);
     this.confidence = Int16Array.from(facts.confidence);
@@ -76,23 +123,42 @@ class Model extends EventTarget {
     });
   }
 
-  /** Sends an answer; resolves to true when it is on disk and shown. @param {any} said */
-  async say(said) {
-    try {
-      this.take(await ask("/api/answer", said));
-      return true;
-    } catch (error) {
-      say(error.message, "error");
-      return false;
-    }
+  /**
+   * Sends an answer, after those before it; resolves to true when it is on disk and
+   * shown. What is said of items shows at once, as something that is not on disk yet.
+   * @param {Record<string, any>} said @returns {Promise<boolean>}
+   */
+  say(said) {
+    /** @type {number[]} */
+    const items = said.do === "mark" ? said.items : [];
+    for (const item of items) this.hoped.set(item, said.class);
+    const done = this._sent.then(() => this._send(said, items));
+    this._sent = done;
+    return done;
   }
 
-  /** @param {any} told */
+  /** @param {Record<string, any>} said @param {number[]} items */
+  async _send(said, items) {
+    let told = null;
+    try {
+      told = await ask("/api/answer", said);
+    } catch (error) {
+      say(error.message, "error");
+    }
+    for (const item of items) {
+      if (this.hoped.get(item) === said.class) this.hoped.delete(item);
+    }
+    // Nothing new is told of what stood so before, or was heard of from the server.
+    if (!told || !this.take(told)) this._changed(false);
+    return told !== null;
+  }
+
+  /** False for what is known already. @param {Told} told */
   take(told) {
-    if (told.number <= this.number) return;
+    if (told.number <= this.number) return false;
     if (told.number > this.number + 1) {
       this.load().catch((error) => say(error.message, "error"));
-      return;
+      return true;
     }
     this.number = told.number;
     this.undo = told.undo;
@@ -116,8 +182,10 @@ class Model extends EventTarget {
       }
     }
     this._changed(moved);
+    return true;
   }
 
+  /** @param {boolean} moved items are in other clusters now */
   _changed(moved = true) {
     if (moved) this._groups = null;
     this._classes = null;
@@ -130,14 +198,18 @@ class Model extends EventTarget {
       /** @type {number[][]} */
       const found = this.clusters.map(() => []);
       for (const i of this.there) found[this.cluster[i]].push(i);
-      const p = this.confidence;
-      for (const items of found) items.sort((a, b) => p[b] - p[a] || a - b);
-      const order = this.clusters.map((name, i) => i).filter((i) => found[i].length);
+      for (const items of found) items.sort((a, b) => this.byConfidence(a, b));
+      const order = this.clusters.map((_, i) => i).filter((i) => found[i].length);
       const natural = new Intl.Collator("en", { numeric: true });
       order.sort((a, b) => natural.compare(this.clusters[a], this.clusters[b]));
       this._groups = new Map(order.map((i) => [this.clusters[i], found[i]]));
     }
     return this._groups;
+  }
+
+  /** The most typical first. @param {number} a @param {number} b */
+  byConfidence(a, b) {
+    return this.confidence[b] - this.confidence[a] || a - b;
   }
 
   /** @param {number} i @returns {string} "" for none */
@@ -150,6 +222,47 @@ class Model extends EventTarget {
   /** @param {number} i */
   lookedAt(i) {
     return this.answer.has(i) || this.accepted.has(this.clusters[this.cluster[i]]);
+  }
+
+  /** Items of a class, or REJECTED, the most typical first. @param {string} label */
+  itemsOf(label) {
+    return this.there.filter((i) => this.classOf(i) === label)
+      .sort((a, b) => this.byConfidence(a, b));
+  }
+
+  /**
+   * How many items each class has, one item of each, and how many nobody has looked at.
+   * By clusters and answers: a pass over all items would be felt at every key.
+   */
+  counts() {
+    /** @type {Map<string, number>} */
+    const sizes = new Map();
+    /** @type {Map<string, number>} */
+    const faces = new Map();
+    /** @type {Map<number, number>} answers by number of the cluster */
+    const said = new Map();
+    /** @param {string} label @param {number} more */
+    const add = (label, more) => sizes.set(label, (sizes.get(label) || 0) + more);
+    for (const [i, label] of this.answer) {
+      if (this.gone.has(i)) continue;
+      add(label, 1);
+      if (!faces.has(label)) faces.set(label, i);
+      said.set(this.cluster[i], (said.get(this.cluster[i]) || 0) + 1);
+    }
+    let left = 0;
+    const numbers = new Map(this.clusters.map((name, i) => [name, i]));
+    for (const [cluster, items] of this.groups()) {
+      const others = items.length - (said.get(numbers.get(cluster) ?? -1) || 0);
+      const label = this.name.get(cluster) || "";
+      if (!others) continue;
+      add(label, others);
+      const face = faces.has(label) ? undefined : items.find((i) => !this.answer.has(i));
+      if (face !== undefined) faces.set(label, face);
+      if (!this.accepted.has(cluster)) left += others;
+    }
+    const rejected = sizes.get(REJECTED) || 0;
+    const named = this.there.length - (sizes.get("") || 0) - rejected;
+    return { sizes, faces, left, named, rejected };
   }
 
   /** Classes in use, in an order that stays: by name. @returns {string[]} */
@@ -170,6 +283,11 @@ class Model extends EventTarget {
     return { label: net.classes[net.first[i]], p: net.p[i] / 1000, margin: net.margin[i] / 1000 };
   }
 
+  /** What one of them is called. */
+  get unit() {
+    return { photo: "photo", row: "row", text: "text" }[this.kind];
+  }
+
   /** Its file's name, or a number until it is known. @param {number} i */
   nameOf(i) {
     const found = this.names.get(i);
@@ -183,6 +301,7 @@ class Model extends EventTarget {
     const items = [...this._wanted].slice(-400);
     this._wanted.clear();
     try {
+      /** @type {string[]} */
       const found = await ask(`/api/names?items=${items.join(",")}`);
       items.forEach((item, at) => this.names.set(item, found[at]));
       this.dispatchEvent(new Event("names"));

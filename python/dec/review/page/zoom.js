@@ -35,7 +35,7 @@ async function show(item) {
   const cluster = model.clusters[model.cluster[item]];
   const p = model.confidence[item];
   const words = [`Cluster ${cluster}`];
-  if (p >= 0) words.push(`probability ${(p / 1000).toFixed(3)}`);
+  if (p >= 0) words.push(`${model.facts.measure} ${(p / 1000).toFixed(3)}`);
   words.push(said === REJECTED ? "rejected" : said ? `class ${said}` : "no class yet");
   words.push(model.lookedAt(item) ? "looked at" : "not looked at");
   $("zoom-where").textContent = words.join(" · ");
@@ -53,17 +53,24 @@ async function show(item) {
       $("zoom-picture").replaceChildren(h("pre", {}, h("b", {}, found.text.words.join(" · ")),
         `\n\n${found.text.lines || "(its file is not there)"}`));
     }
-    $("zoom-guesses").replaceChildren(...found.guesses.map(([label, p]) => h("div",
-      { className: "prob" }, h("span", {}, label), h("span", {}, `${(p * 100).toFixed(1)}%`),
-      h("progress", { max: 1, value: p, "aria-label": `Probability of ${label}` }))));
+    $("zoom-guesses").replaceChildren(...found.guesses.map(probability));
     $("zoom-near-title").hidden = !found.near.length;
-    $("zoom-near").replaceChildren(...found.near.map(([near]) => button(near)));
+    $("zoom-near").replaceChildren(...found.near.map(
+      (/** @type {[number, number]} */ [other]) => button(other)));
   } catch (error) {
     say(error.message, "error");
   }
   place(item);
 }
 
+/** @param {[string, number]} guess */
+function probability([label, p]) {
+  return h("div", { className: "prob" }, h("span", {}, label),
+    h("span", {}, `${(p * 100).toFixed(1)}%`),
+    h("progress", { max: 1, value: p, "aria-label": `Probability of ${label}` }));
+}
+
+/** @param {number} item */
 function picture(item) {
   const box = $("zoom-picture");
   box.classList.toggle("pixels", model.kind === "row");
@@ -80,6 +87,7 @@ function picture(item) {
   box.replaceChildren(image);
 }
 
+/** @param {number} item */
 function button(item) {
   const node = h("button", { title: model.nameOf(item),
     "aria-label": `${model.nameOf(item)}, ${model.classOf(item) || "no class"}`,
@@ -89,6 +97,7 @@ function button(item) {
   return node;
 }
 
+/** @param {number} item */
 function place(item) {
   const canvas = $("zoom-map");
   canvas.hidden = !plane.ready;
@@ -97,6 +106,7 @@ function place(item) {
   plane.small(context, canvas.width, canvas.height, item);
 }
 
+/** @param {number} by */
 function step(by) {
   if (!grid) return;
   grid.go(grid.at + by);
@@ -113,12 +123,12 @@ export function setUpZoom() {
     $("zoom-picture").replaceChildren();
     if (grid) grid.box.focus();
   });
-  $("zoom").addEventListener("keydown", (event) => {
+  $("zoom").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
     if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
       step(event.key === "ArrowLeft" ? -1 : 1);
       event.preventDefault();
       event.stopPropagation();
-    } else if (event.key === "Enter" && event.target.tagName !== "BUTTON") {
+    } else if (event.key === "Enter" && /** @type {HTMLElement} */ (event.target).tagName !== "BUTTON") {
       $("zoom").close();
     }
   });
