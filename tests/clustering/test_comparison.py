@@ -164,15 +164,11 @@ def test_stability_is_the_mean_agreement_of_halves(monkeypatch):
     code, assigned = rng.normal(size=(200, 2)), rng.integers(0, 2, 200)
     given = []
 
-    class Part:
-        def __init__(self, assigned):
-            self.assigned = assigned
-
-    def by_sign(points, k, seed, restarts):
+    def by_sign(points, k, seed, start, restarts):
         given.append(points)
-        return Part((points[:, 0] > 0).astype(int))
+        return (points[:, 0] > 0).astype(int)
 
-    monkeypatch.setattr(comparison, "kmeans_within", by_sign)
+    monkeypatch.setattr(comparison.starts, "clusters", by_sign)
     found = signs(code, code, assigned, 2, 7)["stability"]
     assert len(given) == 10 and all(len(points) == 100 for points in given)
     places = {tuple(row): i for i, row in enumerate(code)}

@@ -8,6 +8,7 @@ from dec.clustering.report.clusters import class_table, sizes
 from dec.clustering.report.compared import compared
 from dec.clustering.report.embedding import code_pictures
 from dec.clustering.report.gradient import Start, gradient_picture
+from dec.clustering.report.number import number
 from dec.clustering.report.results import Results
 from dec.clustering.report.samples import Samples
 from dec.clustering.report.scores import curves, headlines
@@ -25,7 +26,7 @@ _WORDS = (
 )
 _FIGURES = re.compile(
     r"(scores|loss|changed|table|best|least_certain|gradient|sizes|confidence"
-    r"|code_round_\d+|code_end)\.png"
+    r"|number_(stability|silhouette|generalizability)|code_round_\d+|code_end)\.png"
 )
 
 
@@ -64,6 +65,7 @@ def _parts(results: Results, figures: Figures) -> list[Section]:
         progress.say(f"report: {samples.pictures.why}")
     parts = [
         headlines(results),
+        number(results, figures),
         compared(results),
         curves(results, figures),
         class_table(results, figures),
