@@ -41,9 +41,9 @@ from dec.engine.experiment import Experiment, Stage
 from dec.engine.runs import Run, digest
 from dec.nets import caffe_process, prototxt
 
-SAMPLE = 14_000
+SAMPLE = 7_000
 VALIDATION = 7  # one row in so many
-ROUNDS = 20
+ROUNDS = 10
 EACH = 20  # rows that every cluster needs on average
 
 

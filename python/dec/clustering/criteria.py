@@ -10,7 +10,7 @@ from dec.clustering import starts
 from dec.clustering.part import drawn
 
 _STARTS, _RESTARTS = 6, 4  # of stability
-_LOOKED_AT = 4000  # rows of the code that stability is taken of, at most
+_LOOKED_AT = 3000  # rows of the code that stability is taken of, at most
 _SILHOUETTE = 2000  # which grows with the square of the rows
 
 
@@ -46,7 +46,7 @@ def generalizability(
 def stability(code: np.ndarray, k: int, seed: int, start: str) -> float | None:
     """The mean adjusted Rand index of pairs of new starts; code: n x d.
 
-    Each start is on a half of its own of the rows, at most 4,000; a pair is compared
+    Each start is on a half of its own of the rows, at most 3,000; a pair is compared
     on the rows that it has in common. None where they cannot make k clusters.
     """
     code = code[drawn(len(code), _LOOKED_AT, seed)]
