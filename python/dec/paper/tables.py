@@ -69,10 +69,10 @@ _TITLE = "The tables of the DEC paper, made again"
 def _words(quick: bool) -> str:
     words = (
         "Accuracy by the best one-to-one match of clusters and classes (equation "
-        "3.10). The paper gives each method its best of nine values of a parameter, by the "
-        "labels. Beside that best: the median of the values, and the value that a user "
-        "without labels would take, of the highest silhouette of 2,000 rows in what "
-        "was clustered (for DEC, in the code before phase 2)."
+        "3.10). The paper gives each method its best of nine values of a parameter, by "
+        "the labels. Beside that best: the median of the values, and the value that a "
+        "user without labels would take, of the highest silhouette of 2,000 rows in "
+        "what was clustered (for DEC, in the code before phase 2)."
     )
     if quick:
         words += (
@@ -170,7 +170,7 @@ def _sweep(source: Source, results: Results, cells: list[Cell]) -> Part:
     head += ["cells", "encoder", "seconds a cell", "the paper's best"]
     words = (
         "With several seeds, each column is the median over them. The encoder is that "
-        "of the paper's schedule or of the short one (autoencoder methods and DEC alone)."
+        "of the paper's schedule or of the short one (with DEC and autoencoders alone)."
     )
     title = f"Tables 3.2 and 3.3: {TITLES[source.name]}, {source.n:,} rows"
     return Part(title, words, head, rows)
@@ -234,10 +234,10 @@ def _imbalance(cells: list[Cell], results: Results) -> Part:
     seeds = ", ".join(str(seed) for seed in sorted({cell.seed for cell in cells}))
     words = (
         "Rows of class c are kept with the probability r_min + (1 - r_min) c / 9, each "
-        f"by itself, another sample for every seed (seeds {seeds}). The median, and the "
-        "range where there are several. Encoders are those of all classes' rows (the "
-        "paper does not say whether it trained them anew); the update interval is the "
-        "experiment's own."
+        f"by itself, another sample for every seed (seeds {seeds}). The median, and "
+        "the range where there are several. Encoders are those of all classes' rows "
+        "(the paper does not say whether it trained them anew); the update interval is "
+        "the experiment's own."
     )
     return Part(
         f"Table 3.4: {TITLES[IMBALANCED]} with uneven classes", words, head, rows
