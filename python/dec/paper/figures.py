@@ -150,10 +150,11 @@ class _Drawn:
         )
         words = (
             "Left, as the text says: the length of dL/dz, targets by equation 3.3, "
-            f"for the largest cluster (the paper: a random one), {len(start.q):,} rows. "
-            "Right, as the original's code draws it: the smallest cluster, only its own "
-            "rows, targets without the cluster sizes f_j, and the term of this cluster "
-            "alone, signed, times the sum of absolute differences."
+            "for the largest cluster (the paper: a random one), "
+            f"{len(start.q):,} rows. Right, as the original's code draws it: the "
+            "smallest cluster, only its own rows, targets without the cluster sizes "
+            "f_j, and the term of this cluster alone, signed, times the sum of "
+            "absolute differences."
         )
         alt = "Two scatter plots of gradient against q."
         part = _part(title, words, "4", figure, alt, figures)
