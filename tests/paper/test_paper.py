@@ -225,14 +225,16 @@ def test_results_are_kept_and_told_apart(tmp_path):
     cell = Cell("mnist", "dec", 40.0, 1)
     other = Cell("mnist", "dec", 40.0, 1, 0.5)
     results = Results(tmp_path / "cells.jsonl")
-    results.add(cell, "key", {"acc": 0.5, "seconds": 8.0})
-    results.add(other, "key", {"acc": 0.4, "seconds": 4.0})
+    results.add(cell, "key", {"acc": 0.5, "seconds": 8.0, "n": 10_000})
+    results.add(other, "key", {"acc": 0.4, "seconds": 4.0, "n": 5000})
     again = Results(tmp_path / "cells.jsonl")
     assert again.of(cell, "key")["acc"] == 0.5 and again.of(other)["acc"] == 0.4
     assert again.of(cell, "other inputs") is None and again.of(cell) is not None
     left = [Cell("mnist", "dec", 80.0, 1), Cell("mnist", "kmeans", None, 1)]
     seconds, guessed = again.forecast(left, {"mnist": 10_000})
     assert guessed == 1 and seconds == 8.0 + cells._GUESS["kmeans"]
+    elsewhere = [Cell("stl", "dec", 80.0, 1)]
+    assert again.forecast(elsewhere, {"stl": 1000}) == (pytest.approx(0.8), 0)
     (tmp_path / "cells.jsonl").write_text("{broken\n")
     with pytest.raises(DecError, match="remove it"):
         Results(tmp_path / "cells.jsonl")

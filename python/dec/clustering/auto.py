@@ -97,10 +97,13 @@ def choose(
     autoencoder: Path,
     settings: pipeline.Settings,
     span: Span,
+    sample: int = SAMPLE,
+    rounds: int = ROUNDS,
 ) -> dict:
     """How many clusters the autoencoder's code of the rows has; keeps it in auto.json.
 
-    Skips what is up to date, number by number. Returns
+    sample, rounds: how many rows and rounds a trial has at most. Skips what is up to
+    date, number by number. Returns
 
         k           the number chosen
         why         in a sentence
@@ -115,15 +118,17 @@ def choose(
     data = pipeline.data_digest(experiment, stage.net)
     seed = settings.seed
     seed = max(stage.solver.random_seed, 0) if seed is None else seed
-    facts = [settings.start, seed, settings.tol, SAMPLE, VALIDATION, ROUNDS]
+    facts = [settings.start, seed, settings.tol, sample, VALIDATION, rounds]
     key = stage.digest(autoencoder, data, json.dumps(facts))
     file = run.path / "auto.json"
     whole = digest(key, json.dumps(span))
     if run.finished("auto", whole):
         progress.say("auto: up to date")
         return json.loads(file.read_text())
-    trials = _Trials(experiment, run.path / "auto", autoencoder, settings, key, seed)
-    trials.prepare(database)
+    trials = _Trials(
+        experiment, run.path / "auto", autoencoder, settings, key, seed, rounds
+    )
+    trials.prepare(database, sample)
     curve = []
     for k in range(span.least, span.most + 1):
         curve.append(trials.one(k))
@@ -165,14 +170,16 @@ class _Trials:
         settings: pipeline.Settings,
         key: str,
         seed: int,
+        rounds: int,
     ):
+        self.rounds = rounds
         self.experiment, self.run = experiment, Run(folder)
         self.autoencoder, self.settings = autoencoder, settings
         self.key, self.seed = key, seed
         self.training, self.validation = folder / "training", folder / "validation"
         self.facts: dict = {}
 
-    def prepare(self, database: Path) -> None:
+    def prepare(self, database: Path, sample: int) -> None:
         """Writes the two parts of the rows, and the code of the training rows."""
         folder = self.run.path
         record = self.run.finished("rows", self.key)
@@ -180,7 +187,7 @@ class _Trials:
             begun = time.monotonic()
             with leveldb.open_reader(database) as reader:
                 n = reader.rows
-            rows = drawn(n, SAMPLE, 0)
+            rows = drawn(n, sample, 0)
             held_back = drawn(len(rows), len(rows) // VALIDATION, 1)
             kept = np.delete(rows, held_back)
             write_part(database, kept, self.training, labelled=False)
@@ -239,7 +246,7 @@ class _Trials:
         rows = self.facts["rows"]
         settings = self.settings
         clustering = Clustering(stage, rows, None, settings.tol, settings.start)
-        result = clustering.run(self.autoencoder, self.seed, ROUNDS, self.key)
+        result = clustering.run(self.autoencoder, self.seed, self.rounds, self.key)
         other = replace(stage, name="validation", net=type(stage.net)())
         other.net.CopyFrom(stage.net)
         _read_from(other, self.validation)

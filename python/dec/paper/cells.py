@@ -94,22 +94,25 @@ class Results:
     def forecast(self, cells: list[Cell], rows: dict[str, int]) -> tuple[float, int]:
         """Seconds that these cells will take, and for how many of them it is a guess.
 
-        rows: of every data set. As long as the median of finished cells of the data and
-        method, else a guess by the rows.
+        rows: of every data set. As long as the median of finished cells of the method
+        on this data, or a row of it takes on other data, else a guess by the rows.
         """
         total, guessed = 0.0, 0
         for cell in cells:
-            alike = [
+            share = 0.55 if cell.retention is not None else 1  # of rows kept
+            n = share * rows[cell.data]
+            alike = [x for x in self.records.values() if x["method"] == cell.method]
+            own = [
                 x["seconds"]
-                for x in self.records.values()
-                if (x["data"], x["method"]) == (cell.data, cell.method)
+                for x in alike
+                if x["data"] == cell.data
                 and (x["retention"] is None) == (cell.retention is None)
             ]
-            if alike:
-                total += statistics.median(alike)
-                continue
-            guessed += 1
-            kind = METHODS[cell.method].kind
-            share = 0.55 if cell.retention is not None else 1  # of rows kept
-            total += _GUESS[kind] * share * rows[cell.data] / 10_000
+            if own:
+                total += statistics.median(own)
+            elif alike:
+                total += statistics.median(x["seconds"] / x["n"] for x in alike) * n
+            else:
+                guessed += 1
+                total += _GUESS[METHODS[cell.method].kind] * n / 10_000
         return total, guessed

@@ -25,6 +25,11 @@ def register(commands) -> None:
     tables.add_argument(
         "--data", type=_names, default=None, metavar="A,B", help="these data sets alone"
     )
+    tables.add_argument(
+        "--table",
+        choices=("3.2", "3.4"),
+        help="compute this one alone (3.2: 3.3, too)",
+    )
     add_seeds(tables)
     tables.set_defaults(seeds=None)
     figures.add_argument("--data", default="mnist", metavar="A", help="(mnist)")
@@ -35,7 +40,7 @@ def _tables(options: argparse.Namespace) -> None:
     from dec.paper.tables import tables
 
     seeds = options.seeds or ((1,) if options.quick else (1, 2, 3))
-    tables(options.data or NAMES, options.quick, seeds)
+    tables(options.data or NAMES, options.quick, seeds, options.table)
 
 
 def _figures(options: argparse.Namespace) -> None:

@@ -46,7 +46,7 @@ def figures(name: str, quick: bool) -> Path:
     sources, _ = found((name,), quick)
     source, folder = sources[name], folder_of(quick)
     results = _run(source)
-    own = _Drawn(source, results, folder)
+    own = _Drawn(source, results, folder, quick)
     target = folder / "figures"
     refuse_to_replace(target, "the paper's figures", _NAMES)
     partial = partial_path(target)
@@ -58,7 +58,7 @@ def figures(name: str, quick: bool) -> Path:
             own.sweep(drawn),
             own.gradient(drawn),
             own.course(drawn),
-            own.number(drawn, _QUICK_SPAN if quick else _SPAN),
+            own.number(drawn),
         ]
         replace_dir(partial, target)
     except OSError as error:
@@ -83,8 +83,9 @@ def _run(source: Source) -> Run_:
 class _Drawn:
     """The figures of one data set, each a part of the page."""
 
-    def __init__(self, source: Source, results: Run_, folder: Path):
+    def __init__(self, source: Source, results: Run_, folder: Path, quick: bool):
         self.source, self.results, self.folder = source, results, folder
+        self.quick = quick
         self.images = RowImages.find(source.database)
 
     def top_ten(self, figures: Figures) -> Part:
@@ -192,7 +193,7 @@ class _Drawn:
         alt += f"{accuracy[-1]:.1%}."
         return _part(title, words, "5", figure, alt, figures)
 
-    def number(self, figures: Figures, span: Span) -> Part:
+    def number(self, figures: Figures) -> Part:
         part = Part(
             "Figure 3.6: how many clusters",
             "NMI of the rows that the trials of `--clusters auto` train on looks at "
@@ -201,7 +202,7 @@ class _Drawn:
             ["start", "clusters", "NMI", "generalizability", "stability", "silhouette"],
         )
         for start, which in (("plain", "paper"), ("within", "default")):
-            found = self._numbers(start, which, span)
+            found = self._numbers(start, which)
             schedule = self.source.schedule(which)
             title = f"{start}, the {schedule} schedule's encoder"
             figure = drawings.number(title, found["curve"])
@@ -216,14 +217,17 @@ class _Drawn:
             part.rows.append([f"{start}: named by", named, *[""] * 4])
         return part
 
-    def _numbers(self, start: str, which: str, span: Span) -> dict:
+    def _numbers(self, start: str, which: str) -> dict:
         """The trials of `--clusters auto`, and the NMI of each."""
         source = self.source
+        span = _QUICK_SPAN if self.quick else _SPAN
         span = Span(span.least, min(span.most, source.n // auto.EACH))
         run = Run(source.folder / "figures-run" / f"{source.name}-number-{start}")
         settings = replace(source.settings(start, _SEED, None), clusters=None)
         weights = source.encoder(which, _SEED)
-        found = auto.choose(source.experiment, run, weights, settings, span)
+        # As the paper's: all rows, to the end. The quick form is as `dec run` tries it.
+        whole = () if self.quick else (source.n, settings.max_rounds)
+        found = auto.choose(source.experiment, run, weights, settings, span, *whole)
         labels = source.labels[np.load(run.path / "auto/rows.npy")]
         for entry in found["curve"]:
             with np.load(run.path / "auto" / f"{entry['k']}.npz") as file:

@@ -42,10 +42,16 @@ def found(
     return there, missing
 
 
-def tables(names: tuple[str, ...], quick: bool, seeds: tuple[int, ...]) -> Path:
+def tables(
+    names: tuple[str, ...],
+    quick: bool,
+    seeds: tuple[int, ...],
+    only: str | None = None,
+) -> Path:
     """Computes what cells are missing; writes tables.md and tables.html.
 
-    names: of data sets. quick: fewer rows and values. Cells that are done are not done
+    names: of data sets. quick: fewer rows and values. only: "3.2" (and 3.3) or "3.4",
+    to compute no others; those that were computed before are shown. Cells that are done are not done
     again; those that fail are counted and tried again by the next call. Stopped, it
     leaves the tables of what there is. Returns the page.
     """
@@ -55,8 +61,11 @@ def tables(names: tuple[str, ...], quick: bool, seeds: tuple[int, ...]) -> Path:
     if IMBALANCED in sources:
         cells += imbalance(IMBALANCED, seeds)
     failed: dict[str, str] = {}
+    wanted = cells
+    if only is not None:
+        wanted = [x for x in cells if (x.retention is None) == (only == "3.2")]
     try:
-        _compute(cells, sources, results, failed)
+        _compute(wanted, sources, results, failed)
     finally:
         parts = _parts(sources, missing, results, cells, failed, quick)
         page = write_pages(folder_of(quick), "tables", _TITLE, _words(quick), parts)
