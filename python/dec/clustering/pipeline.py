@@ -216,6 +216,11 @@ def phase2_stage(experiment: Experiment, run: Run, settings: Settings) -> Stage:
     return stage
 
 
+def interval_of(experiment: Experiment, settings: Settings) -> int:
+    """Iterations of a round, as the solver says."""
+    return experiment.read_solver(_phase2_solver(experiment, settings.solver)).max_iter
+
+
 def database_of(experiment: Experiment, settings: Settings) -> Path:
     """The LevelDB of the rows that phase 2 clusters; DecError if it is not there."""
     return _database(experiment, _phase2_net(experiment, settings)[0])

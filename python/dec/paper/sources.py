@@ -36,6 +36,7 @@ class Source:
     """The rows of a data set, or a part of them, and the experiment on them.
 
     parent: the data set that classes were kept unevenly of, whose encoders it has.
+    share: its rows / all rows of the data set.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Source:
     database: Path
     folder: Path
     parent: "Source | None" = None
+    share: float = 1.0
 
     def __post_init__(self):
         with leveldb.open_reader(self.database) as reader:
@@ -106,7 +108,14 @@ class Source:
         return self._codes[weights]
 
     def settings(self, start: str, seed: int, interval: int | None) -> Settings:
-        """Of phase 2 on these rows."""
+        """Of phase 2 on these rows.
+
+        interval: None for one in which as large a share of the rows is passed as in the
+        experiment's own of all rows.
+        """
+        if interval is None and self.share < 1:
+            whole = pipeline.interval_of(self.experiment, Settings())
+            interval = max(1, round(whole * self.share))
         return Settings(
             seed=seed, clusters=self.k, update_interval=interval, start=start
         )
@@ -138,7 +147,8 @@ def find(name: str, folder: Path, rows: int | None) -> Source:
             progress.say(f"paper: {rows:,} of the {n:,} rows of {name}")
             write_part(database, drawn(n, rows, 1), part)
         experiment = replace(experiment, database=part)
-    return Source(name, experiment, experiment.database, folder)
+    share = min(n, rows or n) / n
+    return Source(name, experiment, experiment.database, folder, share=share)
 
 
 def unevenly(source: Source, retention: float, seed: int) -> Source:
@@ -153,7 +163,7 @@ def unevenly(source: Source, retention: float, seed: int) -> Source:
         kept = kept_unevenly(source.labels, retention, seed)
         write_part(source.database, kept, part)
     experiment = replace(source.experiment, database=part)
-    return Source(source.name, experiment, part, source.folder, source)
+    return Source(source.name, experiment, part, source.folder, source, source.share)
 
 
 def kept_unevenly(labels: np.ndarray, retention: float, seed: int) -> np.ndarray:

@@ -51,9 +51,9 @@ def tables(
     """Computes what cells are missing; writes tables.md and tables.html.
 
     names: of data sets. quick: fewer rows and values. only: "3.2" (and 3.3) or "3.4",
-    to compute no others; those that were computed before are shown. Cells that are done are not done
-    again; those that fail are counted and tried again by the next call. Stopped, it
-    leaves the tables of what there is. Returns the page.
+    to compute no others; those that were computed before are shown. Cells that are done
+    are not done again; those that fail are counted and tried again by the next call.
+    Stopped, it leaves the tables of what there is. Returns the page.
     """
     sources, missing = found(names, quick)
     results = Results(folder_of(quick) / "cells.jsonl")
@@ -246,7 +246,7 @@ def _imbalance(cells: list[Cell], results: Results) -> Part:
         f"by itself, another sample for every seed (seeds {seeds}). The median, and "
         "the range where there are several. Encoders are those of all classes' rows "
         "(the paper does not say whether it trained them anew); the update interval is "
-        "the experiment's own."
+        "the experiment's own, or as large a share of it as of the rows."
     )
     return Part(
         f"Table 3.4: {TITLES[IMBALANCED]} with uneven classes", words, head, rows
