@@ -46,7 +46,8 @@ def write_pages(
     lines = [f"# {title}", "", words, ""]
     lines += [line for part in parts for line in part.lines()]
     write_text_atomic(folder / f"{name}.md", "\n".join(lines).rstrip() + "\n")
-    html = page(title, "", words, [part.section() for part in parts])
+    sections = [part.section() for part in parts]
+    html = page(title, "", words, sections, f"dec paper {name}")
     file = folder / f"{name}.html"
     write_text_atomic(file, html)
     progress.say(f"paper: {file}, and as {name}.md")
