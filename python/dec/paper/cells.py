@@ -49,10 +49,10 @@ def sweep(data: str, seeds: tuple[int, ...], quick: bool) -> list[Cell]:
 
 
 def imbalance(data: str, seeds: tuple[int, ...]) -> list[Cell]:
-    """The cells of Table 3.4, each method with its default value."""
+    """The cells of Table 3.4, each method with its default value; the ends first."""
     return [
         Cell(data, method, None, seed, retention)
-        for retention in RETENTIONS
+        for retention in sorted(RETENTIONS, key=lambda r: -abs(r - 0.5))
         for seed in seeds
         for method in TABLE_4
     ]
