@@ -9,7 +9,7 @@ from conftest import CLUSTERS, DEC, ROWS, assert_clear_error, blobs, run
 from sklearn.metrics import adjusted_rand_score
 from small_own import make_small_own
 
-from dec.clustering import criteria
+from dec.clustering import auto, criteria
 from dec.clustering.choice import decide, disagreement
 from dec.clustering.criteria import generalizability, losses, silhouette, stability
 from dec.clustering.part import drawn, write_part
@@ -159,6 +159,18 @@ def test_too_few_rows_for_any_choice(project):
     assert_clear_error(result, "59 rows are too few", "--clusters")
 
 
+def test_few_different_rows(pretrained):
+    """Numbers of clusters that there cannot be end the trials, and that is said."""
+    shutil.rmtree(pretrained / "data/blobs_total")
+    rows = np.tile(3 * np.eye(3, 6, dtype=np.float32), (30, 1))
+    write_rows(pretrained / "data/blobs_total", rows)
+    result = cluster(pretrained)
+    assert result.returncode == 0, result.stderr
+    assert "4 clusters and more are left out" in result.stderr
+    found = json.loads((pretrained / RUN / "auto.json").read_text())
+    assert [x["k"] for x in found["curve"]] == [2, 3]
+
+
 def test_no_data(project):
     shutil.rmtree(project / "data")
     result = run([DEC, "run", "blobs", "--clusters", "auto"], project)
@@ -170,7 +182,10 @@ def test_the_estimator_chooses(tmp_path, monkeypatch):
 
     monkeypatch.chdir(make_small_own(tmp_path))
     rows = np.concatenate([blobs()[0][:60]])
+    said = []
+    monkeypatch.setattr(auto.progress, "say", said.append)
     model = Estimator(n_clusters="auto", pretrain_iter=40, random_state=1).fit(rows)
+    assert any("up to 3 clusters are tried" in line for line in said)
     assert len(model.cluster_centers_) in (2, 3)
     assert set(model.labels_) <= set(range(len(model.cluster_centers_)))
 

@@ -4,15 +4,19 @@ import json
 import re
 import shutil
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from conftest import DEC, ROWS, assert_clear_error, blobs, make_project, run
+from fake_run import fake_run
 
 from dec.base import progress
 from dec.base.errors import DecError
+from dec.clustering.report.results import Results as ARun
 from dec.clustering.report.results import Snapshot
 from dec.clustering.span import Span
+from dec.page.plotting import Figures
 from dec.paper import cells, figures, methods, sources, tables
 from dec.paper.cells import Cell, Results, imbalance, sweep
 from dec.paper.drawings import sheet
@@ -160,6 +164,26 @@ def test_pictures_on_a_sheet():
     assert (drawn[8:, 8:16] == 255 - images[5][..., None]).all()  # ink on paper
     assert (drawn[8:, 16:] == 255).all()  # the second row is shorter
     assert [x.get_text() for x in axes.get_yticklabels()] == ["c0 (1)", "c1"]
+
+
+def test_pictures_of_a_run(tmp_path):
+    """Figure 3.2, and the ten rows of 3.4, where rows are images."""
+    from sklearn.datasets import load_digits
+
+    rows = load_digits().images[:120].reshape(120, 1, 8, 8).astype(np.float32)
+    run = fake_run(tmp_path, rows, 4, image=[8, 8], scale=1.0)
+    results = ARun.read(run)
+    source = SimpleNamespace(database=results.database, name="digits")
+    drawn = figures._Drawn(source, results, tmp_path, True)
+    kept = Figures(tmp_path)
+    part = drawn.top_ten(kept)
+    assert part.files == ["figures/figure_3_2.png"]
+    assert (tmp_path / "figure_3_2.png").exists()
+    part = drawn.gradient(kept)
+    names = [x.removeprefix("figures/") for x in part.files]
+    assert names == ["figure_3_4.png", "figure_3_4_rows.png"]
+    assert "smallest cluster" in part.words and len(part.pictures) == 2
+    assert "No cells yet" in drawn.sweep(kept).words
 
 
 def test_digits_come_with_scikit_learn(monkeypatch, tmp_path):

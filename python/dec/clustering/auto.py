@@ -81,6 +81,11 @@ def within_reach(span: Span, database: Path) -> Span:
         rows = reader.rows
     possible = rows // EACH
     if span.most is None and possible >= span.least + 1:
+        if possible < MOST:
+            progress.say(
+                f"auto: up to {possible} clusters are tried: {EACH} rows a cluster "
+                f"are needed, and there are {rows}"
+            )
         return Span(span.least, min(MOST, possible))
     if span.most is None or span.most > possible:
         wanted = f"up to {span.most}" if span.most else "some numbers of"
@@ -113,7 +118,7 @@ def choose(
                     generalizability, both losses, rounds, whether they converged
         rows, validation, start, interval, seconds
     """
-    stage = pipeline.phase2_stage(experiment, Run(run.path / "auto/all"), settings)
+    stage = pipeline.phase2_stage(experiment, Run(run.path / "auto"), settings)
     database = pipeline.database_of(experiment, settings)
     data = pipeline.data_digest(experiment, stage.net)
     seed = settings.seed
@@ -131,7 +136,14 @@ def choose(
     trials.prepare(database, sample)
     curve = []
     for k in range(span.least, span.most + 1):
-        curve.append(trials.one(k))
+        try:
+            curve.append(trials.one(k))
+        except DecError as error:
+            if len(curve) < 2:
+                raise
+            # As of rows that are equal but for a few.
+            progress.say(f"auto: {k} clusters and more are left out: {error}")
+            break
         progress.say(_line(curve[-1]))
     seconds = sum(entry["seconds"] for entry in curve)
     found = decide(curve) | {
@@ -268,7 +280,7 @@ class _Trials:
 
     def clear(self) -> None:
         """Removes what only a next call would have gone on from."""
-        for folder in (self.training, self.validation, self.run.path / "all"):
+        for folder in (self.training, self.validation):
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -15,7 +15,7 @@ from dec.base.files import refuse_to_replace
 from dec.clustering import auto, pipeline
 from dec.clustering.report.embedding import layouts, moments
 from dec.clustering.report.gradient import Start
-from dec.clustering.report.results import Results as Run_
+from dec.clustering.report.results import Results as ARun
 from dec.clustering.span import Span
 from dec.data.images.row_images import RowImages
 from dec.engine.runs import Run
@@ -72,18 +72,18 @@ def figures(name: str, quick: bool) -> Path:
     return write_pages(folder, "figures", title, words, parts)
 
 
-def _run(source: Source) -> Run_:
+def _run(source: Source) -> ARun:
     run = Run(source.folder / "figures-run" / source.name)
     weights = source.encoder("paper", _SEED)
     settings = source.settings("plain", _SEED, None)
     pipeline.run_phase2(source.experiment, run, weights, {}, settings)
-    return Run_.read(run.path)
+    return ARun.read(run.path)
 
 
 class _Drawn:
     """The figures of one data set, each a part of the page."""
 
-    def __init__(self, source: Source, results: Run_, folder: Path, quick: bool):
+    def __init__(self, source: Source, results: ARun, folder: Path, quick: bool):
         self.source, self.results, self.folder = source, results, folder
         self.quick = quick
         self.images = RowImages.find(source.database)
@@ -259,7 +259,7 @@ def as_the_code_draws(
     return cluster, snapshot.rows[own], q[own, cluster], term
 
 
-def _batch(results: Run_) -> int:
+def _batch(results: ARun) -> int:
     from dec.nets import prototxt
 
     net = prototxt.read_net(results.folder / "prototxt" / "dec.prototxt")
