@@ -100,7 +100,7 @@ def test_tables_then_figures(small_mnist, few, monkeypatch):
     assert "stl is left out" in said
 
     def failing(self, cell):
-        if cell.method == "ae-sec":
+        if cell.method == "dec-graph":
             raise DecError("no such luck")
         done.append(cell.name)
         return compute(self, cell)
@@ -110,7 +110,7 @@ def test_tables_then_figures(small_mnist, few, monkeypatch):
     said = told()
     assert "11 cells, 3 of them done" in said and "failed: no such luck" in said
     assert len(done) == len(set(done)) == 9
-    assert "failed: mnist-ae-sec" in (here / "tables.md").read_text()
+    assert "failed: mnist-dec-graph" in (here / "tables.md").read_text()
 
     monkeypatch.setattr(Work, "run", compute)
     page = tables.tables(("mnist", "stl"), True, (1,))
