@@ -70,7 +70,7 @@ def gradients(
     title, q, term = code
     right.scatter(q, term, s=6, color=BLUE, linewidths=0)
     right.set_title(title)
-    right.set_ylabel("2 (p - q) / (1 + d²) |z - mu|, sum of numbers")
+    right.set_ylabel("2 (p - q) |z - mu| / (1 + d²)")
     for axes in (left, right):
         axes.set_xlabel("q")
         axes.grid(color=GRID)
