@@ -216,9 +216,10 @@ def phase2_stage(experiment: Experiment, run: Run, settings: Settings) -> Stage:
     return stage
 
 
-def interval_of(experiment: Experiment, settings: Settings) -> int:
-    """Iterations of a round, as the solver says."""
-    return experiment.read_solver(_phase2_solver(experiment, settings.solver)).max_iter
+def interval_of(experiment: Experiment, settings: Settings) -> int | None:
+    """Iterations of a round, as the solver says; None if they follow from the rows."""
+    file, few = phase2_solver(experiment, settings.solver)
+    return experiment.read_solver(file).max_iter if few is None else None
 
 
 def database_of(experiment: Experiment, settings: Settings) -> Path:

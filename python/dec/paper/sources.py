@@ -115,7 +115,7 @@ class Source:
         """
         if interval is None and self.share < 1:
             whole = pipeline.interval_of(self.experiment, Settings())
-            interval = max(1, round(whole * self.share))
+            interval = whole and max(1, round(whole * self.share))
         return Settings(
             seed=seed, clusters=self.k, update_interval=interval, start=start
         )

@@ -36,7 +36,8 @@ class Work:
         facts = [source.digest, cell.name, str(method), str(source.k)]
         facts.append(source.schedule(method.encoder))
         if method.kind == "dec":
-            facts.append(self._solver(cell).read_text())
+            solver, interval = self._solver(cell)
+            facts += [solver.read_text(), str(interval)]
         return digest(*facts)
 
     def run(self, cell: Cell) -> dict:
@@ -113,10 +114,8 @@ class Work:
         shutil.rmtree(folder)
         return assigned, facts
 
-    def _solver(self, cell: Cell) -> Path:
-        name = METHODS[cell.method].solver or "dec"
-        folder = self.source.experiment.folder
-        own = folder / f"{self.source.experiment.kind}_solver.prototxt"
-        if name == "dec" and own.exists():
-            return own
-        return folder / f"{name}_solver.prototxt"
+    def _solver(self, cell: Cell) -> tuple[Path, int | None]:
+        """Phase 2's, and the iterations of a round, where rows are few."""
+        name = METHODS[cell.method].solver
+        given = Path(f"{name}_solver.prototxt") if name else None
+        return pipeline.phase2_solver(self.source.experiment, given)
