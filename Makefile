@@ -13,6 +13,8 @@ DEC_ARGS ?=
 PRETRAIN ?=
 OPTIONS = $(if $(PRETRAIN),--pretrain $(PRETRAIN)) $(DEC_ARGS)
 SEEDS ?= 1 2 3 4 5
+# The paper's tables and figures on fewer rows and values: make paper-tables QUICK=1
+QUICK ?=
 # Options of a benchmark, as in: make bench BENCH_ARGS=--table
 BENCH_ARGS ?=
 # Where the data set's files lie, if you have them: make dec-mnist MNIST=~/mnist
@@ -53,6 +55,12 @@ seeds: caffe  ## the same of a data set whose LevelDBs are there: DATA=fashion-m
 
 mnist-leveldb: caffe  ## get MNIST and write its LevelDBs below data/
 	$(call with-npm,$(DEC) data mnist $(MNIST))
+
+paper-tables: mnist-leveldb  ## the paper's tables, made again (many hours; QUICK=1: one)
+	$(DEC) paper tables $(if $(QUICK),--quick) $(DEC_ARGS)
+
+paper-figures: mnist-leveldb  ## the paper's figures, made again (QUICK=1: on 5,000 rows)
+	$(DEC) paper figures $(if $(QUICK),--quick) $(DEC_ARGS)
 
 pretrain-mnist: mnist-leveldb  ## phase 1 on the paper's schedule (hours)
 	$(DEC) pretrain mnist paper $(DEC_ARGS)

@@ -7,8 +7,8 @@ import dec
 
 PACKAGE = Path(dec.__file__).parent
 # A room may import those below it, and itself.
-ROOMS = ["cli", "review", "classify", "clustering", "deepcluster", "engine", "data"]
-ROOMS += ["nets", "photos"]
+ROOMS = ["cli", "paper", "review", "classify", "clustering", "deepcluster", "engine"]
+ROOMS += ["data", "nets", "photos"]
 BASES = {"scores", "page"}  # of all methods, on base alone
 
 

@@ -12,6 +12,7 @@ from dec.classify import commands as classify
 from dec.clustering import commands as clustering
 from dec.data import commands as data
 from dec.deepcluster import commands as deepcluster
+from dec.paper import commands as paper
 from dec.photos import commands as photos
 from dec.review import commands as review
 
@@ -33,6 +34,7 @@ _EXAMPLES = """examples:
   dec photos --help                   fetch, check and resize photos
   dec finetune caffenet-small --from photos/   a classifier of labelled photos
   dec deepcluster cifar10             a net that learns without labels
+  dec paper tables --quick            the paper's tables, made again
   dec review runs/photos              name and sort the clusters in the browser
 
 Nets, learning rates and iterations are in prototxt/: edit them there. data/ and runs/
@@ -85,6 +87,7 @@ def parser() -> argparse.ArgumentParser:
     photos.register(commands, _describer)
     classify.register(commands, sets)
     deepcluster.register(commands)
+    paper.register(commands)
     review.register(commands)
     # Of any room's run.
     for name, command, text in (

@@ -164,15 +164,11 @@ def test_stability_is_the_mean_agreement_of_halves(monkeypatch):
     code, assigned = rng.normal(size=(200, 2)), rng.integers(0, 2, 200)
     given = []
 
-    class Part:
-        def __init__(self, assigned):
-            self.assigned = assigned
-
-    def by_sign(points, k, seed, restarts):
+    def by_sign(points, k, seed, start, restarts):
         given.append(points)
-        return Part((points[:, 0] > 0).astype(int))
+        return (points[:, 0] > 0).astype(int)
 
-    monkeypatch.setattr(comparison, "kmeans_within", by_sign)
+    monkeypatch.setattr(comparison.starts, "clusters", by_sign)
     found = signs(code, code, assigned, 2, 7)["stability"]
     assert len(given) == 10 and all(len(points) == 100 for points in given)
     places = {tuple(row): i for i, row in enumerate(code)}
@@ -181,6 +177,29 @@ def test_stability_is_the_mean_agreement_of_halves(monkeypatch):
         for part in given
     ]
     assert found == pytest.approx(np.mean(wanted))
+
+
+def test_what_new_starts_join_and_split():
+    both = np.array([[40, 0, 0], [38, 2, 0], [0, 15, 25]])  # 0 and 1 one, 2 two
+    neither = np.array([[39, 1, 0], [0, 1, 39], [2, 38, 0]])
+    few = np.array([[40, 0, 0], [4, 0, 0], [0, 20, 20]])  # 1 is too few to tell
+    found = comparison.doubts([both, neither, both, few])
+    assert found["merged"] == [{"clusters": [0, 1], "starts": 2}]
+    assert found["split"] == [{"cluster": 2, "starts": 3}]
+
+
+def test_one_cloud_cut_in_two_is_doubted():
+    rng = np.random.default_rng(4)
+    labels = np.arange(900) % 3
+    code = rng.normal(size=(900, 4)) + 12 * np.eye(3, 4)[labels]
+    # The run has cut cluster 0 by chance, and left 1 and 2 together.
+    wrong = np.where(labels == 0, rng.integers(0, 2, 900), 2)
+    found = signs(code, code, wrong, 3, 1)
+    assert found["starts"] == {"number": 10, "by": "within"}
+    assert found["merged"][0] == {"clusters": [0, 1], "starts": 10}
+    assert found["split"][0] == {"cluster": 2, "starts": 10}
+    right = signs(code, code, labels, 3, 1)
+    assert right["merged"] == [] and right["split"] == []
 
 
 def test_where_signs_are_not_defined():

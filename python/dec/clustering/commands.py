@@ -2,12 +2,14 @@
 
 import argparse
 import math
+from dataclasses import replace
 from pathlib import Path
 
 from dec.base import places
 from dec.base.arguments import add_features, add_seeds, natural, positive
 from dec.base.errors import DecError
 from dec.clustering.rivals.commands import add_rivals
+from dec.clustering.span import Span, clusters
 
 
 def register(commands) -> None:
@@ -59,6 +61,21 @@ def _add_training(add) -> None:
         sub.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     for sub in (clustering, whole, seeds):
         _add_phase2(sub)
+    seeds.add_argument(
+        "--clusters",
+        type=positive,
+        metavar="K",
+        help="how many clusters, instead of num_center in dec.prototxt",
+    )
+    for sub in (clustering, whole):
+        sub.add_argument(
+            "--clusters",
+            type=clusters,
+            metavar="K|auto|K..K",
+            help="how many clusters, instead of num_center in dec.prototxt; auto: as "
+            "many, of 2 to 20, as stability, silhouette and generalizability tell; or "
+            "of another range, such as 5..15",
+        )
     for sub in (clustering, whole):
         sub.add_argument(
             "--kmeans",
@@ -84,12 +101,6 @@ def _add_phase2(sub: argparse.ArgumentParser) -> None:
         help="the encoder: the one that ships with a schedule (short, the default, or "
         "paper), or a file of weights (.caffemodel), or trained anew (train: on the "
         "short schedule; train-paper: on the paper's)",
-    )
-    sub.add_argument(
-        "--clusters",
-        type=positive,
-        metavar="K",
-        help="how many clusters, instead of num_center in dec.prototxt",
     )
     sub.add_argument(
         "--update-interval",
@@ -212,7 +223,13 @@ def _clusters(
         solver=options.solver,
         start=options.start,
     )
-    metrics = pipeline.run(experiment, run, start, settings, seconds)
+    if isinstance(options.clusters, Span):
+        from dec.clustering import auto
+
+        settings = replace(settings, clusters=None)
+        metrics = auto.run(experiment, run, start, settings, options.clusters, seconds)
+    else:
+        metrics = pipeline.run(experiment, run, start, settings, seconds)
     if report:
         from dec.clustering.report import report_once
 

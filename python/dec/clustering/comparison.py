@@ -6,6 +6,7 @@ with a fixed seed. docs/report.md says how to read it.
 
 import json
 import time
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from dec.base import progress
 from dec.base.atomic import write_text_atomic
 from dec.base.errors import DecError
+from dec.clustering import starts
 from dec.clustering.kmeans import kmeans
 from dec.clustering.state import read_sample
 from dec.clustering.within import kmeans_within
@@ -31,6 +33,7 @@ _RESTARTS = 8  # of k-means on the rows; half of what it would be on the code
 SIGNS = 2000  # rows that these are taken of: silhouettes grow with their square
 _HALVES = 10
 _HALF_RESTARTS = 4
+_FEW = 5  # rows of a cluster in a half, of fewer of which nothing is told
 
 
 def add_to_metrics(
@@ -47,7 +50,8 @@ def add_to_metrics(
     rows, end = read_sample(run.path, "end", SIGNS)
     start = read_sample(run.path, "round_0", SIGNS)[1] if metrics["rounds"] else end
     metrics["comparison"] = found
-    metrics["signs"] = signs(start, end, assigned[rows], k, seed)
+    by = metrics.get("start", "within")
+    metrics["signs"] = signs(start, end, assigned[rows], k, seed, by)
     metrics["seconds"]["compare"] = round(time.monotonic() - begun, 1)
     write_text_atomic(run.metrics, json.dumps(metrics, indent=1) + "\n")
 
@@ -94,12 +98,17 @@ def simple_methods(
 
 
 def signs(
-    start: np.ndarray, end: np.ndarray, assigned: np.ndarray, k: int, seed: int
+    start: np.ndarray,
+    end: np.ndarray,
+    assigned: np.ndarray,
+    k: int,
+    seed: int,
+    by: str = "within",
 ) -> dict:
     """What tells without labels whether to trust the clusters.
 
     start, end: the code of some rows before and after phase 2, m x d each. assigned:
-    m, their clusters at the end. Returns
+    m, their clusters at the end. by: what starts anew, as phase 2 was started. Returns
 
         rows               m
         silhouette         of the clusters in the code at the end, the mean over at
@@ -108,19 +117,63 @@ def signs(
         silhouette_start   of the same clusters in the code before phase 2, which
                            nothing has driven apart
         stability          the mean adjusted Rand index of the run's clusters and those
-                           that `within` finds in the start code of halves of the rows,
+                           of new starts in the start code of halves of the rows,
                            drawn at random, ten times; None where halves are too few
+        starts             how many new starts, and by what
+        merged, split      clusters of the run that some of them join or cut in two
+                           (`doubts`), in how many
 
     Clusters that lie in the data come out of every half of it; those that a start or a
     few rows decide do not (Ben-Hur, Elisseeff, Guyon, A Stability Based Method for
     Discovering Structure in Clustered Data, PSB 2002).
     """
-    return {
+    found = {
         "rows": len(assigned),
         "silhouette": _silhouette(end, assigned),
         "silhouette_start": _silhouette(start, assigned),
-        "stability": _stability(start, assigned, k, seed),
+        "stability": None,
     }
+    halves = _anew(start, k, seed, by)
+    if not halves:
+        return found
+    agreement = [adjusted_rand_score(assigned[rows], part) for rows, part in halves]
+    found["stability"] = float(np.mean(agreement))
+    tables = [
+        np.bincount(assigned[rows] * k + part, minlength=k * k).reshape(k, k)
+        for rows, part in halves
+    ]
+    return found | {"starts": {"number": len(halves), "by": by}, **doubts(tables)}
+
+
+def doubts(tables: list[np.ndarray]) -> dict[str, list[dict]]:
+    """Which clusters new starts join or cut in two, and in how many of them.
+
+    tables: of every start, the run's clusters x its own, counts of rows (k x k). It
+    joins two clusters if one of its own has half of the rows of each, or more; it cuts
+    one in two if two of its own have a quarter of its rows or more, and have at least
+    half of their own rows from it. The most frequent first.
+    """
+    merged: dict[tuple[int, int], int] = {}
+    split: dict[int, int] = {}
+    for table in tables:
+        sizes = table.sum(axis=1, keepdims=True)
+        told = sizes >= _FEW
+        of_run = np.where(told, table / np.maximum(sizes, 1), 0)
+        of_start = table / np.maximum(table.sum(axis=0, keepdims=True), 1)
+        joined = [np.flatnonzero(column).tolist() for column in (of_run >= 0.5).T]
+        for pair in {pair for own in joined for pair in combinations(own, 2)}:
+            merged[pair] = merged.get(pair, 0) + 1
+        pieces = ((of_run >= 0.25) & (of_start >= 0.5)).sum(axis=1)
+        for cluster in np.flatnonzero(pieces >= 2).tolist():
+            split[cluster] = split.get(cluster, 0) + 1
+    return {
+        "merged": [{"clusters": list(x), "starts": n} for x, n in _often(merged)],
+        "split": [{"cluster": x, "starts": n} for x, n in _often(split)],
+    }
+
+
+def _often(counts: dict) -> list[tuple]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
 def rows_compared(n: int, width: int, k: int) -> int:
@@ -165,19 +218,23 @@ def _silhouette(code: np.ndarray, assigned: np.ndarray) -> float | None:
     return float(silhouette_score(code, assigned))
 
 
-def _stability(
-    start: np.ndarray, assigned: np.ndarray, k: int, seed: int
-) -> float | None:
+def _anew(
+    start: np.ndarray, k: int, seed: int, by: str
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Halves of the rows, by their numbers, and the clusters of each by a new start.
+
+    None at all where halves are too few, or too few of their rows differ.
+    """
     rng = np.random.default_rng(seed)
     half = len(start) // 2
     if k == 1 or half < _EACH * k or len(np.unique(start, axis=0)) < k:
-        return None
+        return []
     found = []
     for i in range(_HALVES):
         rows = np.sort(rng.choice(len(start), half, replace=False))
         try:
-            part = kmeans_within(start[rows], k, seed + i, _HALF_RESTARTS)
-        except DecError:  # too few of these rows differ
-            return None
-        found.append(adjusted_rand_score(assigned[rows], part.assigned))
-    return float(np.mean(found))
+            part = starts.clusters(start[rows], k, seed + i, by, _HALF_RESTARTS)
+        except DecError:
+            return []
+        found.append((rows, part))
+    return found

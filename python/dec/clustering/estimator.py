@@ -32,7 +32,8 @@ class DEC(
 
     Parameters
     ----------
-    n_clusters : int, default=10
+    n_clusters : int or "auto", default=10
+        "auto": as many, of 2 to 20, as the code of X tells (`dec run --clusters auto`).
     pretrain : {"short", "paper"} or path, default="short"
         The schedule of phase 1, or an encoder's weights (.caffemodel) instead of it.
     pretrain_iter : int or None, default=None
@@ -68,7 +69,10 @@ class DEC(
     """
 
     _parameter_constraints = {
-        "n_clusters": [Interval(Integral, 1, None, closed="left")],
+        "n_clusters": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
         "pretrain": [str, os.PathLike],
         "pretrain_iter": [Interval(Integral, 1, None, closed="left"), None],
         "init": [StrOptions({"within", "plain", "graph"})],
@@ -118,7 +122,7 @@ class DEC(
         """Trains on X, an array or sparse matrix, n x d. y is ignored."""
         X = self._rows(X, reset=True)
         n, k = X.shape[0], self.n_clusters
-        if n < k:
+        if k != "auto" and n < k:
             raise ValueError(f"n_samples={n} should be >= n_clusters={k}.")
         seed = self.random_state
         if not isinstance(seed, Integral):

@@ -14,9 +14,10 @@ from caffe.proto import caffe_pb2
 
 from dec.base import atomic
 from dec.base.errors import DecError
-from dec.clustering import apart, arrays, pipeline
+from dec.clustering import apart, arrays, auto, pipeline
 from dec.clustering.assign import deployed
 from dec.clustering.report.results import Results
+from dec.clustering.span import Span
 from dec.data.inputs import Preparation
 from dec.engine.runs import Run, preparation, read_metrics
 from dec.nets import caffe_process
@@ -62,16 +63,20 @@ class Model:
                 pretrain_iter=given["pretrain_iter"],
             )
             start = pipeline.Pretraining.of(experiment, str(given["pretrain"]))
+            k = given["n_clusters"]
             settings = pipeline.Settings(
                 device=given["device"],
                 seed=seed,
-                clusters=given["n_clusters"],
+                clusters=None if k == "auto" else k,
                 update_interval=given["update_interval"],
                 start=given["init"],
                 tol=given["tol"],
                 max_rounds=given["max_iter"],
             )
-            pipeline.run(experiment, run, start, settings, {})
+            if k == "auto":
+                auto.run(experiment, run, start, settings, Span(), {})
+            else:
+                pipeline.run(experiment, run, start, settings, {})
 
         try:
             apart.run(work, given["verbose"] > 0)

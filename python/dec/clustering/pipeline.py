@@ -147,16 +147,7 @@ def run_phase2(
     before: seconds of the stages before.
     """
     clusters = settings.clusters
-    solver, interval = _phase2_solver(experiment, settings.solver)
-    stage = Stage.read(
-        "dec", experiment, run, solver, settings.device, settings.seed, clusters
-    )
-    if interval is not None:
-        length.fill_in(stage, settings.update_interval or interval)
-    elif settings.update_interval is not None:
-        stage.solver.max_iter = settings.update_interval
-    stage.solver.train_state.stage.append("memory")
-    del stage.solver.weights[:]  # they are the autoencoder's with k-means centres
+    stage = phase2_stage(experiment, run, settings)
     seed = settings.seed
     seed = max(stage.solver.random_seed, 0) if seed is None else seed
     deploy = read_net(experiment.folder / "deploy.prototxt")
@@ -211,14 +202,36 @@ def run_phase2(
     return metrics
 
 
+def phase2_stage(experiment: Experiment, run: Run, settings: Settings) -> Stage:
+    """Phase 2's solver and net as they will be run; targets come from memory."""
+    device, seed, clusters = settings.device, settings.seed, settings.clusters
+    solver, interval = phase2_solver(experiment, settings.solver)
+    stage = Stage.read("dec", experiment, run, solver, device, seed, clusters)
+    if interval is not None:
+        length.fill_in(stage, settings.update_interval or interval)
+    elif settings.update_interval is not None:
+        stage.solver.max_iter = settings.update_interval
+    stage.solver.train_state.stage.append("memory")
+    del stage.solver.weights[:]  # they are the autoencoder's with k-means centres
+    return stage
+
+
+def interval_of(experiment: Experiment, settings: Settings) -> int | None:
+    """Iterations of a round, as the solver says; None if they follow from the rows."""
+    file, few = phase2_solver(experiment, settings.solver)
+    return experiment.read_solver(file).max_iter if few is None else None
+
+
+def database_of(experiment: Experiment, settings: Settings) -> Path:
+    """The LevelDB of the rows that phase 2 clusters; DecError if it is not there."""
+    return _database(experiment, _phase2_net(experiment, settings)[0])
+
+
 def _check_clusters(experiment: Experiment, settings: Settings) -> None:
     """Raises DecError for fewer rows than clusters: before phase 1, not after it."""
-    file, _ = _phase2_solver(experiment, settings.solver)
-    solver = experiment.read_solver(file)
-    net = experiment.read_net(solver.net)
-    clusters = settings.clusters or clusters_of(net, solver.net)
-    data_digest(experiment, net)
-    database = data_layers(net, "TEST")[0].data_param.source
+    net, source = _phase2_net(experiment, settings)
+    clusters = settings.clusters or clusters_of(net, source)
+    database = _database(experiment, net)
     with leveldb.open_reader(database) as reader:
         if reader.rows < clusters:
             raise DecError(
@@ -227,7 +240,19 @@ def _check_clusters(experiment: Experiment, settings: Settings) -> None:
             )
 
 
-def _phase2_solver(
+def _phase2_net(experiment: Experiment, settings: Settings):
+    """Phase 2's net, and what the solver calls it."""
+    file, _ = phase2_solver(experiment, settings.solver)
+    solver = experiment.read_solver(file)
+    return experiment.read_net(solver.net), solver.net
+
+
+def _database(experiment: Experiment, net: caffe_pb2.NetParameter) -> Path:
+    data_digest(experiment, net)
+    return Path(data_layers(net, "TEST")[0].data_param.source)
+
+
+def phase2_solver(
     experiment: Experiment, given: Path | None
 ) -> tuple[Path, int | None]:
     """The file that the user names, or what the experiment has for such data.

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from dec.base.text_tables import aligned, markdown
+from dec.clustering.choice import CRITERIA, disagreement
 from dec.scores.clusters import class_names, columns
 
 _AE = "autoencoder + k-means"
@@ -14,11 +15,13 @@ _RUNS = ("run", "method", "seed", "accuracy", "NMI", "ARI", "rounds")
 _RUNS += ("phase 1", "phase 2")
 _MEDIANS = ("method", "seeds", "accuracy", "lowest", "highest", "NMI", "ARI")
 _CLEARLY = 0.01  # of NMI
+_MOST_DOUBTS = 6  # that are told
 _NAMES = {
     "data": "data",
     "stack": "autoencoder",
     "dec": "phase 2",
     "compare": "comparison",
+    "auto": "how many clusters",
 }
 
 
@@ -31,6 +34,7 @@ def summary(metrics: dict, folder: Path) -> str:
         return (table if "acc" in metrics else unlabelled)({folder.name: metrics})
     parts = [_table(metrics)] if "table" in metrics else []
     parts += [_times(metrics), _files(folder)]
+    parts += [_auto(metrics["auto"])] if "auto" in metrics else []
     parts += [_comparison(metrics)] if "comparison" in metrics else []
     parts += [_signs(metrics["signs"])] if "signs" in metrics else []
     parts.append(_scores(metrics))
@@ -124,6 +128,27 @@ def _scores(metrics: dict) -> str:
     return "\n".join([head + rounds, "", *aligned(rows, ("<22", ">8", ">8", ">8"))])
 
 
+def _auto(found: dict) -> str:
+    """How the number of clusters was chosen."""
+    lines = [
+        f"How many clusters, by {found['rows']:,} rows and {found['validation']:,} for "
+        "validation:"
+    ]
+    table = [("", *CRITERIA)]
+    for entry in found["curve"]:
+        row = []
+        for name in CRITERIA:
+            value = "-" if entry[name] is None else f"{entry[name]:.3f}"
+            row.append(value + ("*" if found["votes"][name] == entry["k"] else " "))
+        table.append((f"  {entry['k']}", *row))
+    lines += aligned(table, ("<6", ">12", ">13", ">19"))
+    lines.append(f"  *: what it names. {found['why']}")
+    if not found["agree"]:
+        words = disagreement(found)
+        lines.append(f"  Warning: {words}.")
+    return "\n".join(lines)
+
+
 def _comparison(metrics: dict) -> str:
     """Simple methods beside the run; what is better than it is said."""
     found, method = metrics["comparison"], metrics.get("method", "DEC")
@@ -169,7 +194,32 @@ def _signs(found: dict) -> str:
         )
     if not lines:
         return "Signs without labels: too few rows or clusters for any."
+    lines += [f"  {words}" for words in doubts(found)]
     return "\n".join([f"Signs without labels, on {found['rows']:,} rows:", *lines])
+
+
+def doubts(signs: dict) -> list[str]:
+    """Which clusters new starts join or cut in two, as sentences.
+
+    Those of one start alone are chance and left out. Empty where signs were not taken.
+    """
+    if "starts" not in signs:
+        return []
+    of = signs["starts"]["number"]
+    lines = []
+    for entry in signs["merged"]:
+        if entry["starts"] > 1:
+            one, other = entry["clusters"]
+            lines.append(f"c{one} and c{other} are one in {entry['starts']} of {of}")
+    for entry in signs["split"]:
+        if entry["starts"] > 1:
+            lines.append(f"c{entry['cluster']} is two in {entry['starts']} of {of}")
+    if not lines:
+        return [f"{of} new starts on halves of the rows join or split no cluster."]
+    more = len(lines) - _MOST_DOUBTS
+    if more > 0:
+        lines = [*lines[:_MOST_DOUBTS], f"and {more} more, in metrics.json"]
+    return [f"Of {of} new starts on halves of the rows: {'; '.join(lines)}."]
 
 
 def _table(metrics: dict) -> str:

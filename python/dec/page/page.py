@@ -8,8 +8,17 @@ from dec.page.style import CSS
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
-def page(title: str, facts: str, words: str, parts: Iterable[Section]) -> str:
-    """The whole file: a title, facts in a line, what it is about, and the parts."""
+def page(
+    title: str,
+    facts: str,
+    words: str,
+    parts: Iterable[Section],
+    by: str = "dec report",
+) -> str:
+    """The whole file: a title, facts in a line, what it is about, and the parts.
+
+    by: the command that writes it.
+    """
     parts = list(parts)
     links = (tag("a", part.title, href=f"#{part.anchor}") for part in parts)
     head = tag(
@@ -31,6 +40,6 @@ def page(title: str, facts: str, words: str, parts: Iterable[Section]) -> str:
             tag("nav", *links, aria_label="Parts of this page"),
         ),
         tag("main", *(part.html() for part in parts)),
-        tag("footer", tag("p", "Written by dec report. This file needs no other.")),
+        tag("footer", tag("p", f"Written by {by}. This file needs no other.")),
     )
     return "<!doctype html>\n" + tag("html", head, join("\n"), body, lang="en") + "\n"

@@ -19,7 +19,7 @@ _WORDS = (
 )
 _FIGURES = re.compile(
     r"(scores|loss|changed|table|best|least_certain|gradient|sizes|confidence"
-    r"|code_round_\d+|code_end)\.png"
+    r"|number_(stability|silhouette|generalizability)|code_round_\d+|code_end)\.png"
 )
 
 
@@ -58,6 +58,7 @@ def _parts(results: Results, figures) -> list[Section]:
     from dec.clustering.report.compared import compared
     from dec.clustering.report.embedding import code_pictures
     from dec.clustering.report.gradient import Start, gradient_picture
+    from dec.clustering.report.number import number
     from dec.clustering.report.samples import Samples
     from dec.clustering.report.scores import curves, headlines
     from dec.clustering.report.settings import settings, times
@@ -68,6 +69,7 @@ def _parts(results: Results, figures) -> list[Section]:
         progress.say(f"report: {samples.pictures.why}")
     parts = [
         headlines(results),
+        number(results, figures),
         compared(results),
         curves(results, figures),
         class_table(results, figures),

@@ -1,7 +1,7 @@
 """The part on trust: simple methods beside the run, and signs that need no labels."""
 
 from dec.clustering.report.results import Results
-from dec.clustering.summary import simple_methods_better
+from dec.clustering.summary import doubts, simple_methods_better
 from dec.page.html import Html, Section, section, table, tag
 
 
@@ -62,9 +62,15 @@ def _signs(signs: dict) -> Html:
             tag("dt", f"Stability {signs['stability']:.3f}"),
             tag(
                 "dd",
-                "how far k-means on the code of half of the rows, ten times drawn at "
-                "random, comes to the run's clusters: 1 always, 0 no more than chance. "
-                "Clusters that are not stable are made by chance: do not trust them.",
+                "how far a new start on the code of half of the rows, ten times drawn "
+                "at random, comes to the run's clusters: 1 always, 0 no more than "
+                "chance. Clusters that are not stable are made by chance: do not trust "
+                "them.",
             ),
         ]
+    parts += [
+        part
+        for words in doubts(signs)
+        for part in (tag("dt", "Joined or split"), tag("dd", words))
+    ]
     return tag("dl", *parts)

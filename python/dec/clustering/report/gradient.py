@@ -37,18 +37,20 @@ def gradients(
 class Start:
     """The sampled rows before the first round, seen from one cluster.
 
-    of: its rows (numbers of the run), by probability; q, size: probability and
-    gradient of every sampled row; own: whether the cluster is its most probable.
+    centres: of all clusters, dims x k. examples: some of its rows, by probability. q,
+    size: probability and gradient of every sampled row; own: whether the cluster is its
+    most probable.
     """
 
     def __init__(self, snapshot: Snapshot, folder: Path):
-        layer = _loss_layer(folder)
+        layer = loss_layer(folder)
         code = snapshot.code.reshape(len(snapshot.code), -1)
         q = snapshot.proba.astype(np.float64)
         shape = code.shape[1], q.shape[1]
         centres, inverse = (
             np.array(blob.data, np.float64).reshape(shape) for blob in layer.blobs[:2]
         )
+        self.centres = centres
         p = _targets(q, snapshot.sizes)
         slope = gradients(code, q, p, centres, inverse, _alpha(folder))
         assigned = q.argmax(axis=1)
@@ -124,7 +126,8 @@ def _targets(q: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     return weight / weight.sum(axis=1, keepdims=True)
 
 
-def _loss_layer(folder: Path):
+def loss_layer(folder: Path):
+    """The clustering layer that phase 2 of a run began with: its blobs are there."""
     net = caffe_pb2.NetParameter()
     net.ParseFromString((folder / "init.caffemodel").read_bytes())
     return next(x for x in (*net.layer, *net.layers) if x.name == "loss")

@@ -17,6 +17,7 @@ _STAGES = {
     "layer3": "autoencoder, layer 3",
     "layer4": "autoencoder, layer 4",
     "stack": "autoencoder, all layers",
+    "auto": "choosing the number of clusters",
     "dec": "clustering",
     "compare": "simple methods and signs, to compare with",
 }
@@ -165,7 +166,10 @@ def _command(results: Results) -> str | None:
     chosen = ("dec", "few_dec", experiment)  # by the driver itself
     if phase2.name not in {f"{name}_solver.prototxt" for name in chosen}:
         words += ["--solver", str(phase2)]
-    if metrics.get("clusters"):
+    if "auto" in metrics:
+        curve = metrics["auto"]["curve"]
+        words += ["--clusters", f"{curve[0]['k']}..{curve[-1]['k']}"]
+    elif metrics.get("clusters"):
         words += ["--clusters", str(metrics["clusters"])]
     try:
         solvers = [prototxt.read_solver(f) for f in folder.glob("*_solver.prototxt")]

@@ -1,0 +1,1 @@
+"""The DEC paper's tables and figures, made again."""
