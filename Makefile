@@ -138,7 +138,7 @@ test-caffe: packages .venv/.ready  ## Caffe's own C++ tests and our layers', and
 	@caffe_layers/compile_cuda.sh
 
 test-python: caffe browser $(NPM)  ## the Python tests
-	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
+	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 test-real: caffe  ## the tests on real data: DEC_TEST_DATA=folder
 	DEC_TEST_DATA=$(call need,DEC_TEST_DATA) .venv/bin/python -m pytest -m real
