@@ -29,7 +29,7 @@ from dec.nets.prototxt import read_net
 from dec.scores.classes import interval
 
 FILE = "probes.json"
-WIDTH = 2048  # numbers a layer, at most
+WIDTH = 1024  # numbers a layer, at most
 NEIGHBOURS = 20
 _PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)  # scikit-learn's C
 _BLOCK = 1000  # images
@@ -51,7 +51,8 @@ def probe(folder: Path, device: str = "cpu", patches: int = 400) -> str:
             "needed, or there is nothing to tell by"
         )
     only = metrics["only"]
-    train, test = Images(settings["train"], only), Images(settings["test"], only)
+    train = Images(settings["train"], only, settings["images"][0])
+    test = Images(settings["test"], only)  # all of them, for the intervals' sake
     file, key = folder / FILE, sha256_of(folder / "final.caffemodel")
     done = json.loads(file.read_text()) if file.exists() else {}
     if done.get("key") != key:

@@ -167,7 +167,7 @@ def _neighbours(folder: Path, metrics: dict) -> Section | None:
     """Ten images and those nearest to them, by the clustered features."""
     s, only = metrics["settings"], metrics["only"]
     try:
-        train = Images(s["train"], only)
+        train = Images(s["train"], only, s["images"][0])
         points = points_of(folder, metrics, train)
     except DecError as error:
         return section("Neighbours", tag("p", f"The images could not be read: {error}"))

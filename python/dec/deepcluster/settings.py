@@ -16,6 +16,7 @@ class Settings:
     """As the file says it, which has every one of these.
 
     data: the data set (`dec data`). train, test: its LevelDBs of images; no test: "".
+    images: how many of either are used, from the first on; 0: all.
     features: the blob of deploy.prototxt that is clustered. epochs: of training.
     recluster: epochs from one clustering to the next. reassign: images that an epoch
     draws, by how many there are. pca: numbers a row after PCA. iterations: of k-means.
@@ -29,6 +30,7 @@ class Settings:
     data: str
     train: str
     test: str
+    images: tuple[int, int]
     features: str
     epochs: int
     recluster: int
@@ -82,6 +84,10 @@ def _checked(file: Path, name: str, value):
 
     if name in _WHOLE:
         need(type(value) is int and value > 0, "a whole number above 0")
+    elif name == "images":
+        counts = type(value) is list and all(type(x) is int and x >= 0 for x in value)
+        need(counts and len(value) == 2, "two whole numbers: to train on, to test with")
+        return tuple(value)
     elif name == "reassign":
         need(type(value) in (int, float) and value > 0, "a number above 0")
     elif name == "flip":

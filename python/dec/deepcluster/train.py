@@ -61,8 +61,9 @@ def deepcluster(
     threads).
     """
     settings = changed(experiment.settings(), changes)
-    train = Images(settings.train, only)
-    test = Images(settings.test, only) if settings.test else None
+    most, most_test = settings.images
+    train = Images(settings.train, only, most)
+    test = Images(settings.test, only, most_test) if settings.test else None
     files = Files(experiment, run, len(train), device, seed, changes)
     start = read_weights(weights) if weights else None
     key = files.digest(
