@@ -249,7 +249,7 @@ def test_a_deploy_net_of_other_clusters_is_refused(project, trained):
         ("epochs", "0", "above 0"),
         ("area", "[0.5, 1.5]", "area"),
         ("train", '"data/nowhere"', "data/nowhere"),
-        ("colour", "1", '"colour" is not known'),
+        ("shape", "1", '"shape" is not known'),
         ("flip", "", '"flip" is missing'),
     ],
 )

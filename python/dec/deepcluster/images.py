@@ -24,7 +24,7 @@ from dec.data import leveldb
 from dec.data.leveldb.database import open_database
 
 TRIES = 10  # to find a part of the photo of the area and ratio that were drawn
-DRAWS = 2 * TRIES + 3  # random numbers a view: those, the place, the flip
+DRAWS = 2 * TRIES + 6  # random numbers a view: those, colours, the place, the flip
 _SLICE = 16  # images a task of a thread
 
 
@@ -146,7 +146,8 @@ class Views:
     """How an image becomes a net's input: side x side x 3, then planes of 0..255, BGR.
 
     resize: the shorter side before the middle is taken. area, ratio: of the random
-    part, torchvision's RandomResizedCrop. flip: half of the random ones.
+    part, torchvision's RandomResizedCrop. flip: half of the random ones. colour: blue,
+    green and red of them are multiplied by 1 - colour to 1 + colour, each by its own.
     """
 
     side: tuple[int, int]  # height, width
@@ -154,6 +155,7 @@ class Views:
     area: tuple[float, float]
     ratio: tuple[float, float]
     flip: bool
+    colour: float = 0.0
 
     def middle(self, image: np.ndarray) -> np.ndarray:
         """The middle of an image, the same every time: height x width x 3 bytes."""
@@ -173,7 +175,10 @@ class Views:
         return self.randoms([image], draws[None])[0]
 
     def randoms(self, images: Sequence[np.ndarray], draws: np.ndarray) -> np.ndarray:
-        """Of images of one size, by draws, n x DRAWS: n x height x width x 3 bytes."""
+        """Of images of one size, by draws, n x DRAWS: n x height x width x 3.
+
+        Bytes, or float32 of 0..255 where colours change.
+        """
         parts = self.parts(images[0].shape[:2], draws)
         out = np.empty((len(images), *self.side, 3), np.uint8)
         for i, (top, left, height, width) in enumerate(parts.tolist()):
@@ -182,6 +187,10 @@ class Views:
         if self.flip:
             flipped = draws[:, -1] < 0.5
             out[flipped] = out[flipped, :, ::-1]
+        if self.colour:
+            factors = 1 + self.colour * (2 * draws[:, 2 * TRIES : 2 * TRIES + 3] - 1)
+            out = out * factors[:, None, None].astype(np.float32)
+            np.minimum(out, 255, out=out)
         return out
 
     def parts(self, size: tuple[int, int], draws: np.ndarray) -> np.ndarray:
@@ -226,10 +235,10 @@ class Feed:
     def middles(self, numbers: Sequence[int], out: np.ndarray) -> None:
         """Fills out, n x 3 x height x width, with the middles of these images."""
         pixels = self.images.pixels(numbers)
-        if pixels is not None and pixels.shape[1:3] == self.views.side:
-            if self.views.resize == min(self.views.side):
-                out[...] = pixels.transpose(0, 3, 1, 2)
-                return
+        side, resize = self.views.side, self.views.resize
+        if pixels is not None and pixels.shape[1:3] == side and resize == min(side):
+            out[...] = pixels.transpose(0, 3, 1, 2)
+            return
         self._fill(lambda at: self.views.middle(self.images[numbers[at]]), out)
 
     def randoms(self, numbers: Sequence[int], draws: np.ndarray, out: np.ndarray):

@@ -23,8 +23,9 @@ class Settings:
     sizes: of the clusters: "free", or "equal" (Sinkhorn). head: how the last layer
     starts after a clustering: "reset" (random) or "centroids". resize: the shorter side
     that a photo is brought to before its middle is taken. area, ratio: of the random
-    part of a photo, lowest and highest. flip: half of them, at random. mean, std: of
-    red, green, blue, in 0..1.
+    part of a photo, lowest and highest. flip: half of them, at random. colour: by how
+    much blue, green and red of it are made brighter or darker, each by itself. mean,
+    std: of red, green, blue, in 0..1.
     """
 
     data: str
@@ -43,6 +44,7 @@ class Settings:
     area: tuple[float, float]
     ratio: tuple[float, float]
     flip: bool
+    colour: float
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
@@ -90,6 +92,8 @@ def _checked(file: Path, name: str, value):
         return tuple(value)
     elif name == "reassign":
         need(type(value) in (int, float) and value > 0, "a number above 0")
+    elif name == "colour":
+        need(type(value) in (int, float) and 0 <= value < 1, "from 0 to below 1")
     elif name == "flip":
         need(type(value) is bool, "true or false")
     elif name in _RANGES:

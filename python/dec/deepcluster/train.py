@@ -99,7 +99,7 @@ class _Method:
         self.files, self.key, self.start = files, key, start
         self.train, self.test = train, test
         self.settings = s = files.settings
-        self.views = Views(files.side, s.resize, s.area, s.ratio, s.flip)
+        self.views = Views(files.side, s.resize, s.area, s.ratio, s.flip, s.colour)
         self.workers = workers
         self.epoch: epochs.Epoch | None = None  # of the present labels
         self.order = np.empty(0, np.int64)
