@@ -85,7 +85,7 @@ def test_of_a_run(tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     words = probe.probe(name, patches=6)
     done = json.loads((name / probe.FILE).read_text())
-    assert {"conv1, trained", "conv5, random", "fc6, trained", "pixels"} <= done.keys()
+    assert {"conv1, trained", "conv4, random", "fc6, trained", "pixels"} <= done.keys()
     assert "6 patches (Coates and Ng)" in words
     made = (name / probe.FILE).stat().st_mtime_ns
     assert probe.probe(name, patches=6) == words

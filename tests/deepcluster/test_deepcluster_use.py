@@ -7,12 +7,17 @@ import shutil
 
 import numpy as np
 import pytest
+from caffe.proto import caffe_pb2
 from conftest import DEC, assert_clear_error, run
-from deepcluster_samples import SIDE, gratings, make_project
+from deepcluster_samples import SIDE, gratings, make_project, params
+from finetune_samples import FINETUNE
+from finetune_samples import make_project as make_photos_project
+from google.protobuf import text_format
 from PIL import Image
 
 from dec.base.errors import DecError
 from dec.data.images import photos
+from dec.nets.prototxt import read_net
 
 NAME = "runs/deepcluster-gratings"
 
@@ -60,6 +65,45 @@ def test_its_features_feed_dec(folder):
     images = gratings(3, 2)[0][:, ::-1].astype(np.float32)
     made = extractor.rows(images)
     np.testing.assert_allclose((made**2).mean(axis=1), 1, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["cifar10", "images"])
+def test_dec_has_no_rows_of_images_alone(name, tmp_path):
+    result = run([DEC, "run", name], tmp_path)
+    assert_clear_error(result, f"{name}: images alone", "dec deepcluster")
+    assert not any(tmp_path.iterdir())
+
+
+def test_its_weights_start_a_classifier(folder, tmp_path):
+    """A net with the same body: dec finetune takes all of it but the new last layer."""
+    make_photos_project(tmp_path)
+    ours = read_net(folder / NAME / "deploy.prototxt").layer
+    names = [layer.name for layer in ours]
+    body = ours[names.index("grey") : names.index("fc6")]
+    for file in ("train_val", "deploy"):
+        path = tmp_path / f"prototxt/tiny/{file}.prototxt"
+        net = read_net(path)
+        at = [layer.name for layer in net.layer].index("fc5_photos")
+        inputs = [x for x in net.layer if "data" in x.top]
+        last = list(net.layer[at:])
+        last[0].bottom[:] = ours[names.index("fc6")].bottom
+        for layer in inputs:  # the fixed layers take bytes
+            layer.transform_param.ClearField("mean_value")
+            layer.transform_param.ClearField("scale")
+        layers = [*inputs, *body, *last]
+        edited = caffe_pb2.NetParameter(name="tiny", layer=layers)
+        path.write_text(text_format.MessageToString(edited))
+    weights = folder / NAME / "final.caffemodel"
+    result = run([DEC, *FINETUNE, "--weights", weights], tmp_path)
+    assert result.returncode == 0, result.stderr
+    found = json.loads((tmp_path / "runs/tiny/metrics.json").read_text())
+    convolutions = [x.name for x in body if x.type == "Convolution"]
+    assert set(convolutions) <= set(found["weights"]["taken"])
+    assert found["weights"]["random"] == ["fc5_photos"]
+    trained = params(tmp_path / "runs/tiny/final.caffemodel")
+    before = params(weights)
+    assert np.array_equal(trained["sobel"][0], before["sobel"][0])
+    assert 0 < np.abs(trained["conv1"][0] - before["conv1"][0]).max() < 1
 
 
 def test_onnx_computes_the_same(folder):
@@ -117,14 +161,14 @@ def test_a_page_to_look_at(folder):
     result = run([DEC, "report", NAME], folder)
     assert result.returncode == 0, result.stderr
     text = (folder / NAME / "report.html").read_text()
-    for title in ("Epochs", "Probes", "Filters", "Neighbours", "Sizes", "Settings"):
+    for title in ("Epochs", "Filters", "Activations", "Neighbours", "Sizes"):
         assert f"<h2>{title}</h2>" in text
     assert text.count('alt="an image"') == 100
     figures = {path.name for path in (folder / NAME / "figures").iterdir()}
     assert figures == {
         f"{x}.png" for x in ("loss", "scores", "sse", "sizes", "filters")
     }
-    assert not (folder / NAME / "points.npy").exists()
+    assert not (folder / NAME / "points.npz").exists()
 
 
 def test_a_table_of_runs_by_clusters_and_epochs(folder):

@@ -11,10 +11,13 @@ from PIL import Image
 
 from dec.base.errors import DecError
 from dec.base.words import duration
-from dec.deepcluster import probe
-from dec.deepcluster.images import Images
-from dec.deepcluster.points import points_of
+from dec.deepcluster import epochs, probe
+from dec.deepcluster.features import Features, Pass
+from dec.deepcluster.images import Images, Views
+from dec.deepcluster.strongest import strongest
 from dec.engine.runs import read_metrics
+from dec.nets import caffe_process
+from dec.nets.prototxt import read_net
 from dec.page.html import Html, Section, section, table, tag
 from dec.page.page import page
 from dec.page.plotting import BLUE, GREEN, GRID, ORANGE, Figures, inline, plot
@@ -43,7 +46,7 @@ def _page(folder: Path, metrics: dict, figures: Figures) -> str:
         _curves(metrics, figures),
         _probes(folder),
         _filters(folder, figures),
-        _neighbours(folder, metrics),
+        *_images(folder, metrics),
         _sizes(metrics, figures),
         _epochs(metrics),
         _settings(metrics),
@@ -163,14 +166,37 @@ def _framed(values: np.ndarray) -> np.ndarray:
     return np.pad((values - low) / (high - low or 1), 1, constant_values=1)
 
 
-def _neighbours(folder: Path, metrics: dict) -> Section | None:
-    """Ten images and those nearest to them, by the clustered features."""
-    s, only = metrics["settings"], metrics["only"]
+def _images(folder: Path, metrics: dict) -> list[Section]:
+    """What the net says of the training images, in pictures."""
     try:
-        train = Images(s["train"], only, s["images"][0])
-        points = points_of(folder, metrics, train)
+        train = Images(
+            metrics["settings"]["train"],
+            metrics["only"],
+            metrics["settings"]["images"][0],
+        )
+        points, strong = _said(folder, metrics, train)
     except DecError as error:
-        return section("Neighbours", tag("p", f"The images could not be read: {error}"))
+        return [section("Images", tag("p", f"They could not be read: {error}"))]
+    return [_strongest(train, strong), _neighbours(train, points)]
+
+
+def _strongest(train: Images, strong: dict) -> Section:
+    rows = []
+    for layer, filters in strong.items():
+        rows.append(tag("h3", layer))
+        for number, images in filters:
+            name = tag("li", f"filter {number}")
+            tiles = [tag("li", _tile(train[i])) for i in images]
+            rows.append(tag("ul", name, *tiles, class_="tiles"))
+    text = (
+        "Of every layer some filters, each with the training images for which it says "
+        "most, in the mean over all places."
+    )
+    return section("Activations", tag("p", text), *rows)
+
+
+def _neighbours(train: Images, points: np.ndarray) -> Section:
+    """Ten images and those nearest to them, by the clustered features."""
     chosen = np.random.default_rng(0).choice(
         len(train), min(_QUERIES, len(train)), replace=False
     )
@@ -196,6 +222,32 @@ def _neighbours(folder: Path, metrics: dict) -> Section | None:
     if train.has_labels:
         text += " Framed in red: of another class."
     return section("Neighbours", tag("p", text), *rows)
+
+
+def _said(folder: Path, metrics: dict, train: Images) -> tuple[np.ndarray, dict]:
+    """Features after PCA and whitening, of unit length; images by filter."""
+    s, net = metrics["settings"], read_net(folder / "deploy.prototxt")
+    side = tuple(net.layer[0].input_param.shape[0].dim[2:])
+    last = [layer for layer in net.layer if layer.type == "InnerProduct"][-1]
+    views = Views(side, s["resize"], (1, 1), (1, 1), False)
+    model, kept = epochs.read_model(folder / epochs.MODEL), folder / "points.npz"
+    if model is None:
+        raise DecError(f"{folder / epochs.MODEL}: is damaged, or not there")
+
+    def work() -> None:
+        deploy, weights = folder / "deploy.prototxt", folder / "final.caffemodel"
+        passing = Pass(deploy, weights, (s["features"], last.top[0]), views)
+        with Features(folder, train, None) as features:
+            passing.over(features, "features")
+            points = model.projection.rows(features.train)
+        strong = json.dumps(strongest(folder, train, views))
+        np.savez(kept, points=points, strong=strong)
+
+    caffe_process.run(work, folder / "log.txt")
+    with np.load(kept) as found:
+        points, strong = found["points"], json.loads(str(found["strong"]))
+    kept.unlink()
+    return points, strong
 
 
 def _tile(pixels: np.ndarray) -> Html:
