@@ -12,6 +12,7 @@ control    the same with as many clusters as classes, probed
 switches   the setting with one thing changed, seed 1, probed
 clusters   5 to 100 clusters, 10 epochs of 2,000 images, seeds 1 to 3
 pets       cats and dogs, 2 clusters, 100 epochs of 1,000 images, seeds 1 to 3
+patches    Coates and Ng's patches beside the first of "learned"
 """
 
 import argparse
@@ -50,6 +51,7 @@ class Job:
     seed: int
     words: tuple[str, ...] = ()
     probed: bool = False
+    patches: int = 0  # beside the probes
 
     @property
     def folder(self) -> Path:
@@ -67,9 +69,7 @@ class Job:
         """Trains and probes, with one thread. Raises CalledProcessError."""
         run, seed = str(self.folder), str(self.seed)
         train = ["deepcluster", "cifar10", "--run", run, "--seed", seed, *self.words]
-        # Patches are the same for every net: the first seed's run is enough.
-        patches = "400" if (self.name, self.seed) == ("learned", 1) else "0"
-        probe = [["probe", run, "--patches", patches]] if self.probed else []
+        probe = [["probe", run, "--patches", str(self.patches)]] if self.probed else []
         for command in [train, *probe]:
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
             with open(self.folder.with_suffix(".txt"), "a") as log:
@@ -87,6 +87,8 @@ GROUPS = {
         for seed in SEEDS
         for k in CLUSTERS
     ],
+    # The same for every net, so once is enough.
+    "patches": [Job("learned", 1, probed=True, patches=400)],
     "pets": [Job("pets", seed, (*PETS, "--images", "1000,2000")) for seed in SEEDS],
 }
 
@@ -97,6 +99,7 @@ def main() -> int:
     )
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=", ".join(GROUPS))
     parser.add_argument("--jobs", type=int, default=2, help="trainings at once (2)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="of them")
     parser.add_argument("--print", action="store_true", help="the tables alone")
     options = parser.parse_args()
     for name in options.groups:
@@ -106,7 +109,8 @@ def main() -> int:
     if not options.print:
         RUNS.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(options.jobs) as pool:
-            done = [pool.submit(job.run) for name in groups for job in GROUPS[name]]
+            jobs = [job for name in groups for job in GROUPS[name]]
+            done = [pool.submit(job.run) for job in jobs if job.seed in options.seeds]
         for one in done:
             try:
                 one.result()
