@@ -90,6 +90,8 @@ def _curves(metrics: dict, figures: Figures) -> Section:
             axes.plot(*zip(*points, strict=True), "o-", ms=3, color=color, label=label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("epoch")
+        if name == "scores":
+            axes.set_ylim(0, 1)  # which leaves room for the names of the lines
         axes.grid(color=GRID, linewidth=0.8)
         if len(lines) > 1:
             axes.legend(frameon=False)
@@ -144,7 +146,7 @@ def _filters(folder: Path, figures: Figures) -> Section | None:
         return None
     shape = tuple(found.blobs[0].shape.dim)
     weights = np.array(found.blobs[0].data).reshape(shape)
-    figure, axes = plot(11, 0.7 + 0.5 * shape[1] * -(-shape[0] // 24), found.name)
+    figure, axes = plot(11, 0.4 + 0.44 * shape[1] * -(-shape[0] // 24), found.name)
     rows = []
     for at in range(0, shape[0], 24):
         for channel in range(shape[1]):
