@@ -21,6 +21,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,11 +72,24 @@ class Job:
         train = ["deepcluster", "cifar10", "--run", run, "--seed", seed, *self.words]
         probe = [["probe", run, "--patches", str(self.patches)]] if self.probed else []
         for command in [train, *probe]:
-            environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-            with open(self.folder.with_suffix(".txt"), "a") as log:
-                subprocess.run(
-                    [DEC, *command], env=environment, stdout=log, stderr=log, check=True
-                )
+            while not _done(command, self.folder.with_suffix(".txt")):
+                time.sleep(3)
+
+
+def _done(command: list[str], log: Path) -> bool:
+    """Runs dec; False where another training is just reading the images."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with open(log, "ab") as into:
+        start = into.tell()
+        words = [str(DEC), *command]
+        code = subprocess.run(
+            words, env=environment, stdout=into, stderr=into, check=False
+        ).returncode
+    if code and b"in use by another process" in log.read_bytes()[start:]:
+        return False
+    if code:
+        raise subprocess.CalledProcessError(code, words)
+    return True
 
 
 GROUPS = {
@@ -89,7 +103,7 @@ GROUPS = {
     ],
     # The same for every net, so once is enough.
     "patches": [Job("learned", 1, probed=True, patches=400)],
-    "pets": [Job("pets", seed, (*PETS, "--images", "1000,2000")) for seed in SEEDS],
+    "pets": [Job("pets", seed, (*PETS, "--images", "1000,500")) for seed in SEEDS],
 }
 
 
