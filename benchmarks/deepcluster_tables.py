@@ -5,7 +5,8 @@
 
 Every training is `dec deepcluster cifar10` with one thread, two of them side by side;
 what is done is not done again, and what was stopped goes on. Runs are below
-runs/deepcluster-tables. Without names, all groups:
+runs/deepcluster-tables. --into FILE also writes the tables there, between the lines
+"<!-- NAME -->" and "<!-- end -->". Without names, all groups:
 
 learned    the setting as it is, seeds 1 to 3, probed
 control    the same with as many clusters as classes, probed
@@ -26,6 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from dec.base.atomic import write_text_atomic
 from dec.base.progress import say
 from dec.base.text_tables import markdown
 from dec.base.words import duration
@@ -115,6 +117,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="trainings at once (2)")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="of them")
     parser.add_argument("--print", action="store_true", help="the tables alone")
+    parser.add_argument("--into", type=Path, metavar="FILE", help="a Markdown file")
     options = parser.parse_args()
     for name in options.groups:
         if name not in GROUPS:
@@ -132,8 +135,19 @@ def main() -> int:
                 say(f"{' '.join(map(str, error.cmd))}: failed; see {RUNS}/*.txt")
                 return 1
     for name in groups:
-        print("\n".join(_table(name)), "\n")
+        lines = "\n".join(_table(name))
+        print(f"{name}: {lines}\n")
+        if options.into:
+            _put(options.into, name, lines)
     return 0
+
+
+def _put(file: Path, name: str, lines: str) -> None:
+    """Replaces what is between the group's two marks, if the file has them."""
+    before, mark, rest = file.read_text().partition(f"<!-- {name} -->\n")
+    if mark:
+        _, end, after = rest.partition("<!-- end -->")
+        write_text_atomic(file, f"{before}{mark}{lines}\n{end}{after}")
 
 
 def _read(path: Path) -> dict | None:
@@ -142,7 +156,7 @@ def _read(path: Path) -> dict | None:
 
 def _table(group: str) -> list[str]:
     jobs = [job for job in GROUPS[group] if job.metrics]
-    said = [f"{group}: {len(jobs)} of {len(GROUPS[group])} trainings", ""]
+    said = [f"{len(jobs)} of {len(GROUPS[group])} trainings.", ""]
     if not jobs:
         return said
     said += _clusters(jobs) if group == "clusters" else []

@@ -85,7 +85,7 @@ def test_it_is_up_to_date_afterwards_and_says_it_again(finished):
 
 @pytest.mark.parametrize(
     "how, iteration",
-    [("before", 3), ("before", 6), ("after", 6), ("kill", 8), ("kill", 4)],
+    [("before", 3), ("after", 6), ("kill", 8)],
 )
 def test_a_stopped_training_ends_with_the_same_bits(
     finished, project, trained, how, iteration

@@ -17,6 +17,8 @@ from PIL import Image
 
 from dec.base.errors import DecError
 from dec.data.images import photos
+from dec.deepcluster import strongest
+from dec.deepcluster.images import Images, Views
 from dec.nets.prototxt import read_net
 
 NAME = "runs/deepcluster-gratings"
@@ -129,8 +131,6 @@ def test_photos_of_any_folder(tmp_path):
         Image.fromarray(pixels).save(tmp_path / "in" / name)
     (tmp_path / "in/b/broken.jpg").write_bytes(b"\xff\xd8\xff no photo")
     paths = photos.build_leveldbs(tmp_path / "data", tmp_path / "in", 32, jobs=1)
-    from dec.deepcluster.images import Images
-
     images = Images(paths["images_train"])
     assert len(images) == 3 and images.classes == ["a", "b"]
     assert {images[i].shape for i in range(3)} == {(32, 48, 3)}
@@ -163,12 +163,38 @@ def test_a_page_to_look_at(folder):
     text = (folder / NAME / "report.html").read_text()
     for title in ("Epochs", "Filters", "Activations", "Neighbours", "Sizes"):
         assert f"<h2>{title}</h2>" in text
-    assert text.count('alt="an image"') == 100
+    # Ten images and their neighbours; four filters of four layers, nine images each.
+    assert text.count('alt="an image"') == 10 * 10 + 4 * 4 * 9
     figures = {path.name for path in (folder / NAME / "figures").iterdir()}
     assert figures == {
         f"{x}.png" for x in ("loss", "scores", "sse", "sizes", "filters")
     }
     assert not (folder / NAME / "points.npz").exists()
+
+
+def test_images_that_activate_filters_most(folder):
+    import caffe
+
+    images = Images(folder / "data/gratings_train")
+    views = Views((SIDE, SIDE), SIDE, (1, 1), (1, 1), False)
+    found = strongest.strongest(folder / NAME, images, views)
+    assert list(found) == ["conv1", "conv2", "conv3", "conv4"]
+    net = caffe.Net(
+        str(folder / NAME / "deploy.prototxt"),
+        caffe.TEST,
+        weights=str(folder / NAME / "final.caffemodel"),
+    )
+    net.blobs["data"].reshape(len(images), 3, SIDE, SIDE)
+    data = np.stack([images[i] for i in range(len(images))]).transpose(0, 3, 1, 2)
+    net.blobs["data"].data[...] = data
+    net.forward()
+    for layer, filters in found.items():
+        values = net.blobs[layer].data
+        for number, chosen in filters:
+            means = [one[number].mean() for one in values]
+            assert len(set(chosen)) == 9
+            lowest = min(means[i] for i in chosen)
+            assert sum(mean > lowest + 1e-5 for mean in means) < 9
 
 
 def test_a_table_of_runs_by_clusters_and_epochs(folder):
