@@ -135,6 +135,8 @@ def main() -> int:
                 say(f"{' '.join(map(str, error.cmd))}: failed; see {RUNS}/*.txt")
                 return 1
     for name in groups:
+        if name == "patches":  # they are in the table of "learned"
+            continue
         lines = "\n".join(_table(name))
         print(f"{name}: {lines}\n")
         if options.into:

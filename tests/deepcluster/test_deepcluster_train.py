@@ -234,6 +234,8 @@ def test_a_deploy_net_of_other_clusters_is_refused(project, trained):
         ("head", '"new"', "one of reset, centroids"),
         ("epochs", "0", "above 0"),
         ("area", "[0.5, 1.5]", "area"),
+        ("images", "[5]", "two whole numbers"),
+        ("colour", "1.5", "from 0 to below 1"),
         ("train", '"data/nowhere"', "data/nowhere"),
         ("shape", "1", '"shape" is not known'),
         ("flip", "", '"flip" is missing'),
@@ -251,6 +253,14 @@ def test_settings_that_cannot_be(project, trained, name, value, words):
 def test_fewer_images_than_clusters(project):
     result = run([DEC, "deepcluster", "gratings", "--clusters", "121"], project)
     assert_clear_error(result, "120 images cannot make 121 clusters", "--clusters")
+
+
+def test_some_of_the_images(project, trained):
+    found = trained(changes=Changes(epochs=1, images=(50, 10)))
+    assert (found["n"], found["n_test"], found["steps"]) == (50, 10, 2)
+    assert found["settings"]["images"] == [50, 10]
+    result = run([DEC, "deepcluster", "gratings", "--images", "5"], project)
+    assert result.returncode == 2 and "5 is not two numbers, as 1" in result.stderr
 
 
 @pytest.mark.parametrize("count", [1, 30])

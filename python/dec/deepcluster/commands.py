@@ -1,6 +1,7 @@
 """`dec deepcluster`: a net that learns from images by the clusters of its features."""
 
 import argparse
+import re
 from pathlib import Path
 
 from dec.base import places
@@ -115,8 +116,10 @@ def _deepcluster(options: argparse.Namespace) -> None:
 
 
 def _counts(text: str) -> tuple[int, int]:
-    train, test = text.split(",")
-    return natural(train), natural(test)
+    match = re.fullmatch(r"(\d+),(\d+)", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text} is not two numbers, as 10000,1000")
+    return int(match[1]), int(match[2])
 
 
 def _names(text: str) -> tuple[str, ...]:
