@@ -71,7 +71,10 @@ class Job:
     def run(self) -> None:
         """Trains and probes, with one thread. Raises CalledProcessError."""
         run, seed = str(self.folder), str(self.seed)
-        train = ["deepcluster", "cifar10", "--run", run, "--seed", seed, *self.words]
+        # Named, so that no training looks whether it is up to date while another reads.
+        data = "--train", "data/cifar10_train", "--test", "data/cifar10_test"
+        train = ["deepcluster", "cifar10", "--run", run, "--seed", seed, *data]
+        train += self.words
         probe = [["probe", run, "--patches", str(self.patches)]] if self.probed else []
         for command in [train, *probe]:
             while not _done(command, self.folder.with_suffix(".txt")):

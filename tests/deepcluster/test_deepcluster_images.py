@@ -1,11 +1,15 @@
 """What a net sees of images: middles, random parts, whatever the number of threads."""
 
+import contextlib
+
 import cv2
 import numpy as np
 import pytest
 
 from dec.base.errors import DecError
 from dec.data.leveldb import encoded, write_rows
+from dec.data.leveldb.database import DatabaseInUse, open_database
+from dec.deepcluster import images as images_module
 from dec.deepcluster.images import DRAWS, TRIES, Feed, Images, Views
 
 VIEWS = Views((8, 8), 10, (0.2, 1.0), (0.75, 4 / 3), True)
@@ -126,6 +130,19 @@ def test_the_first_so_many(database):
     assert len(some) == 5 and some.name(4) == "db:14"
     assert np.array_equal(some[4], pixels()[14, ::-1].transpose(1, 2, 0))
     assert len(Images(database, most=1000)) == 50
+
+
+def test_waits_while_another_training_reads(database, monkeypatch):
+    with contextlib.closing(open_database(database)):  # somebody has it
+        monkeypatch.setattr(images_module, "_PATIENCE", 2)
+        naps = []
+        monkeypatch.setattr(images_module.time, "sleep", naps.append)
+        with pytest.raises(DatabaseInUse):
+            Images(database)
+        assert naps == [1, 1]
+    holder = open_database(database)
+    monkeypatch.setattr(images_module.time, "sleep", lambda _: holder.close())
+    assert len(Images(database)) == 50
 
 
 def test_errors_of_threads_are_seen(database):

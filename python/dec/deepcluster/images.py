@@ -7,6 +7,7 @@ are decoded when they are asked for.
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,10 +22,11 @@ from dec.base import progress
 from dec.base.errors import DecError
 from dec.base.machine import machine
 from dec.data import leveldb
-from dec.data.leveldb.database import open_database
+from dec.data.leveldb.database import DatabaseInUse, open_database
 
 TRIES = 10  # to find a part of the photo of the area and ratio that were drawn
 DRAWS = 2 * TRIES + 6  # random numbers a view: those, colours, the place, the flip
+_PATIENCE = 60  # seconds for a LevelDB that is in use
 _SLICE = 16  # images a task of a thread
 
 
@@ -99,7 +101,7 @@ class Images:
         self.classes = list(only)
 
     def _read_pixels(self, meta: dict, most: int) -> None:
-        with leveldb.open_reader(self.database) as reader:
+        with _open_when_free(self.database) as reader:
             channels, height, width = reader.shape
             if channels != 3 or height * width == 1:
                 raise DecError(
@@ -139,6 +141,18 @@ class Images:
             if self._process != os.getpid():
                 self._db, self._process = open_database(self.database), os.getpid()
         return self._db
+
+
+def _open_when_free(database: Path):
+    """A reader; waits for another training that is just reading the images."""
+    for seconds in range(_PATIENCE):
+        try:
+            return leveldb.open_reader(database)
+        except DatabaseInUse:
+            if seconds == 0:
+                progress.say(f"{database}: in use, waiting")
+            time.sleep(1)
+    return leveldb.open_reader(database)
 
 
 @dataclass(frozen=True)
