@@ -9,7 +9,7 @@ SIDE, BATCH, CLUSTERS = 16, 20, 8
 NAMES = ["across", "down", "rising", "falling"]
 _SMALLER = {
     "dim: 250": f"dim: {BATCH}",
-    "dim: 50": f"dim: {BATCH}",
+    "dim: 100": f"dim: {BATCH}",
     "dim: 32 dim: 32": f"dim: {SIDE} dim: {SIDE}",
     "num_output: 32\n": "num_output: 8\n",
     "num_output: 64\n": "num_output: 8\n",
@@ -17,7 +17,7 @@ _SMALLER = {
     "num_output: 256\n": "num_output: 16\n",
     "num_output: 300\n": f"num_output: {CLUSTERS}\n",
     "cifar10": "gratings",
-    "epochs = 12": "epochs = 3",
+    "epochs = 8": "epochs = 3",
     "pca = 64": "pca = 6",
     "resize = 32": f"resize = {SIDE}",
     "display: 10\n": "display: 1\n",
