@@ -76,14 +76,13 @@ def probe(folder: Path, device: str = "cpu", patches: int = 400) -> str:
 
     def work() -> None:
         for start in ("trained", "random"):
-            names = [f"{layer}, {start}" for layer in layers]
-            if all(name in done for name in names):
+            left = [layer for layer in layers if f"{layer}, {start}" not in done]
+            if not left:
                 continue
             deployed = _net(folder, net, start, settings, metrics["seed"], device)
-            for layer, name in zip(layers, names, strict=True):
-                if name not in done:
-                    parts = (_rows(deployed, layer, x, views) for x in (train, test))
-                    keep(name, tuple(parts))
+            rows = [_rows(deployed, left, x, views) for x in (train, test)]
+            for layer in left:
+                keep(f"{layer}, {start}", tuple(part.pop(layer) for part in rows))
         if "pixels" not in done:
             keep("pixels", tuple(_pixels(x, views) for x in (train, test)))
         name = f"{patches} patches (Coates and Ng)"
@@ -220,18 +219,24 @@ def _pixels(images: Images, views: Views) -> np.ndarray:
     return np.concatenate(list(rows))
 
 
-def _rows(net: Deployed, blob: str, images: Images, views: Views) -> np.ndarray:
-    """A layer's averages over a grid of places, n x WIDTH at most."""
-    parts = []
-    with progress.bar(len(images), blob, " images") as bar:
+def _rows(
+    net: Deployed, blobs: list[str], images: Images, views: Views
+) -> dict[str, np.ndarray]:
+    """Layers' averages over a grid of places, n x WIDTH at most each.
+
+    blobs: in the net's order.
+    """
+    parts: dict[str, list[np.ndarray]] = {blob: [] for blob in blobs}
+    with progress.bar(len(images), "layers", " images") as bar:
         for block in _images(images, views):
             for at in range(0, len(block), net.batch):
                 own = block[at : at + net.batch]
-                net.block(own, blob)
-                values = net.net.blobs[blob].data[: len(own)]
-                parts.append(pooled(values, WIDTH))
+                net.block(own, blobs[-1])
+                for blob in blobs:
+                    values = net.net.blobs[blob].data[: len(own)]
+                    parts[blob].append(pooled(values, WIDTH))
             bar.update(len(block))
-    return np.concatenate(parts)
+    return {blob: np.concatenate(parts.pop(blob)) for blob in blobs}
 
 
 def pooled(values: np.ndarray, width: int) -> np.ndarray:
