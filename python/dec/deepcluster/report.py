@@ -11,13 +11,11 @@ from PIL import Image
 
 from dec.base.errors import DecError
 from dec.base.words import duration
-from dec.deepcluster import epochs, probe
-from dec.deepcluster.features import Features, Pass
-from dec.deepcluster.images import Images, Views
+from dec.deepcluster import probe
+from dec.deepcluster.images import Images
+from dec.deepcluster.points import points_of
 from dec.deepcluster.strongest import strongest
 from dec.engine.runs import read_metrics
-from dec.nets import caffe_process
-from dec.nets.prototxt import read_net
 from dec.page.html import Html, Section, section, table, tag
 from dec.page.page import page
 from dec.page.plotting import BLUE, GREEN, GRID, ORANGE, Figures, inline, plot
@@ -176,7 +174,8 @@ def _images(folder: Path, metrics: dict) -> list[Section]:
             metrics["only"],
             metrics["settings"]["images"][0],
         )
-        points, strong = _said(folder, metrics, train)
+        points = points_of(folder, metrics, train)
+        strong = strongest(folder, metrics, train)
     except DecError as error:
         return [section("Images", tag("p", f"They could not be read: {error}"))]
     return [_strongest(train, strong), _neighbours(train, points)]
@@ -224,32 +223,6 @@ def _neighbours(train: Images, points: np.ndarray) -> Section:
     if train.has_labels:
         text += " Framed in red: of another class."
     return section("Neighbours", tag("p", text), *rows)
-
-
-def _said(folder: Path, metrics: dict, train: Images) -> tuple[np.ndarray, dict]:
-    """Features after PCA and whitening, of unit length; images by filter."""
-    s, net = metrics["settings"], read_net(folder / "deploy.prototxt")
-    side = tuple(net.layer[0].input_param.shape[0].dim[2:])
-    last = [layer for layer in net.layer if layer.type == "InnerProduct"][-1]
-    views = Views(side, s["resize"], (1, 1), (1, 1), False)
-    model, kept = epochs.read_model(folder / epochs.MODEL), folder / "points.npz"
-    if model is None:
-        raise DecError(f"{folder / epochs.MODEL}: is damaged, or not there")
-
-    def work() -> None:
-        deploy, weights = folder / "deploy.prototxt", folder / "final.caffemodel"
-        passing = Pass(deploy, weights, (s["features"], last.top[0]), views)
-        with Features(folder, train, None) as features:
-            passing.over(features, "features")
-            points = model.projection.rows(features.train)
-        strong = json.dumps(strongest(folder, train, views))
-        np.savez(kept, points=points, strong=strong)
-
-    caffe_process.run(work, folder / "log.txt")
-    with np.load(kept) as found:
-        points, strong = found["points"], json.loads(str(found["strong"]))
-    kept.unlink()
-    return points, strong
 
 
 def _tile(pixels: np.ndarray) -> Html:

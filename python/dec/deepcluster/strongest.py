@@ -6,6 +6,7 @@ import numpy as np
 
 from dec.deepcluster.experiment import GREY, SOBEL
 from dec.deepcluster.images import Feed, Images, Views
+from dec.nets import caffe_process
 from dec.nets.forward import Deployed
 from dec.nets.prototxt import read_net
 
@@ -13,20 +14,30 @@ FILTERS, IMAGES = 4, 9  # shown of a layer; of a filter
 
 
 def strongest(
-    folder: Path, images: Images, views: Views
+    folder: Path, metrics: dict, images: Images
 ) -> dict[str, list[tuple[int, list[int]]]]:
     """Of every layer of convolutions some filters, each with its images.
 
     A filter's images are those of the highest mean over all places. Filters are taken
-    at even steps, of those that say anything. For a process that Caffe may end.
+    at even steps, of those that say anything.
     """
-    file = folder / "deploy.prototxt"
+    net, kept = read_net(folder / "deploy.prototxt"), folder / "means.npz"
     layers = [
         layer.name
-        for layer in read_net(file).layer
+        for layer in net.layer
         if layer.type == "Convolution" and layer.name not in (GREY, SOBEL)
     ]
-    means = _means(Deployed(file, folder / "final.caffemodel"), layers, images, views)
+    side = tuple(net.layer[0].input_param.shape[0].dim[2:])
+    views = Views(side, metrics["settings"]["resize"], (1, 1), (1, 1), False)
+
+    def work() -> None:
+        deployed = Deployed(folder / "deploy.prototxt", folder / "final.caffemodel")
+        np.savez(kept, **_means(deployed, layers, images, views))
+
+    caffe_process.run(work, folder / "log.txt")
+    with np.load(kept) as file:
+        means = {layer: file[layer] for layer in layers}
+    kept.unlink()
     found = {}
     for layer, values in means.items():
         live = np.flatnonzero(np.ptp(values, axis=0) > 0)
