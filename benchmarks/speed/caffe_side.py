@@ -67,6 +67,11 @@ def fill_weights(net: caffe.Net, rng: np.random.Generator) -> None:
     kinds = dict(zip(net._layer_names, (x.type for x in net.layers), strict=True))
     for name, blobs in net.params.items():
         if kinds[name] == "BatchNorm":
+            # Averages of a trained net; in training they are not looked at.
+            mean, variance, count = (blob.data for blob in blobs)
+            mean[...] = rng.standard_normal(mean.shape)
+            variance[...] = 1 + rng.random(variance.shape)
+            count[...] = 1
             continue
         for i, blob in enumerate(blobs):
             shape = blob.data.shape
@@ -138,7 +143,7 @@ def pieces(message: Message, net: caffe.Net, train: bool) -> list[dict]:
     """
     found, needs_gradient, weights = [], set(), 0
     for layer in nets.plan(message):
-        learns = train and any(rate > 0 for rate, _ in layer["rates"])
+        learns = train and any(rates[0] > 0 for rates in layer["rates"])
         blobs = net.params.get(layer["name"], ()) if learns else ()
         weights += sum(blob.count for blob in blobs)
         passes = "f"

@@ -54,6 +54,8 @@ LINES = (
     Line("CaffeNet forward, batch 1", "caffenet", "forward", (1,), 1.25),
     Line("caffenet-small training", "caffenet-small", "train", (32,), 1.10),
     Line("AlexNet with BN, training", "alexnet-bn", "train", (32,), 1.10),
+    Line("DeepCluster training", "deepcluster-cifar10", "train", (50,), 1.50),
+    Line("DeepCluster features", "deepcluster-cifar10", "forward", (250,), 1.50),
     Line("DEC autoencoder step", "dec-stack", "train", (256,), 1.20),
     Line("DEC denoising layer 1", "dec-layer1", "train", (256,), 1.20),
     Line("DEC denoising layer 2", "dec-layer2", "train", (256,), 1.20),

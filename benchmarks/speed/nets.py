@@ -11,7 +11,13 @@ from dec.nets import prototxt
 CLASSES = 1000
 # Small enough for weights to stay finite, and large enough to move them by more than
 # float32's resolution; of the net or else of the image nets.
-RATES = {"dec": 0.01, "alexnet-bn": 1e-3, "caffenet-small": 1e-3, "net": 1e-5}
+RATES = {
+    "dec": 0.01,
+    "alexnet-bn": 1e-3,
+    "caffenet-small": 1e-3,
+    "deepcluster-cifar10": 1e-3,
+    "net": 1e-5,
+}
 
 
 def build(net: str, mode: str, batch: int, rows: str = "memory") -> Message:
@@ -25,6 +31,11 @@ def build(net: str, mode: str, batch: int, rows: str = "memory") -> Message:
     if net.startswith("dec-"):
         name = {"dec-phase2": "dec", "dec-encoder": "dec"}.get(net, net[4:])
         file = f"prototxt/dec/mnist/{name}.prototxt"
+    elif net.startswith("deepcluster-"):
+        name = "train" if train else "deploy"
+        file = (
+            f"prototxt/deepcluster/{net.removeprefix('deepcluster-')}/{name}.prototxt"
+        )
     else:
         name = "train_val" if train else "deploy"
         folder = "small" if net == "caffenet-small" else "photos"
@@ -209,7 +220,7 @@ def _facts(layer: Message, net: str) -> dict:
         "type": layer.type,
         "bottom": list(layer.bottom),
         "top": layer.top[0],
-        "rates": [[param.lr_mult, param.decay_mult] for param in params],
+        "rates": [[p.lr_mult, p.decay_mult, p.momentum_mult] for p in params],
     }
     if layer.type == "Convolution":
         p = layer.convolution_param

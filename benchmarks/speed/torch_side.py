@@ -91,7 +91,7 @@ class Net:
         return F.linear(x, weight, self.weight(layer, 1, layer["width"]))
 
     def ReLU(self, layer: dict, x: torch.Tensor) -> torch.Tensor:
-        return F.relu(x, inplace=True)
+        return F.relu(x, inplace=layer["top"] in layer["bottom"])
 
     def Pooling(self, layer: dict, x: torch.Tensor) -> torch.Tensor:
         # Caffe rounds the size of the result up.
@@ -106,9 +106,15 @@ class Net:
 
     def BatchNorm(self, layer: dict, x: torch.Tensor) -> torch.Tensor:
         channels = x.shape[1]
-        mean, variance = self.statistics.setdefault(
-            layer["name"], [torch.zeros(channels), torch.ones(channels)]
-        )
+        if layer["name"] not in self.statistics:
+            mean, variance = torch.zeros(channels), torch.ones(channels)
+            if not self.training and self.given:
+                mean, variance, count = (
+                    self.given[f"{layer['name']}/{i}"] for i in range(3)
+                )
+                mean, variance = mean / count, variance / count
+            self.statistics[layer["name"]] = [mean, variance]
+        mean, variance = self.statistics[layer["name"]]
         scale = {"name": layer["scale"], "rates": layer["rates"]}
         return F.batch_norm(
             x,
@@ -142,16 +148,17 @@ class Net:
 
 
 def optimizer(net: Net, job: dict) -> torch.optim.SGD:
-    """SGD with every weight's own rate and decay; after a first forward pass."""
+    """SGD with every weight's own rate, decay and momentum; after a forward pass."""
     rates = {}
     for layer in net.layers:
-        for i, pair in enumerate(layer["rates"]):
-            rates[f"{layer.get('scale', layer['name'])}/{i}"] = pair
+        for i, three in enumerate(layer["rates"]):
+            rates[f"{layer.get('scale', layer['name'])}/{i}"] = three
     groups = [
         {
             "params": [weight],
             "lr": job["rate"] * rates[name][0],
             "weight_decay": job["decay"] * rates[name][1],
+            "momentum": job["momentum"] * rates[name][2],
         }
         for name, weight in net.weights.items()
         if weight.requires_grad

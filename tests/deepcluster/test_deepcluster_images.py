@@ -1,12 +1,16 @@
 """What a net sees of images: middles, random parts, whatever the number of threads."""
 
+import contextlib
+
 import cv2
 import numpy as np
 import pytest
 
 from dec.base.errors import DecError
 from dec.data.leveldb import encoded, write_rows
-from dec.deepcluster.images import DRAWS, Feed, Images, Views
+from dec.data.leveldb.database import DatabaseInUse, open_database
+from dec.deepcluster import images as images_module
+from dec.deepcluster.images import DRAWS, TRIES, Feed, Images, Views
 
 VIEWS = Views((8, 8), 10, (0.2, 1.0), (0.75, 4 / 3), True)
 
@@ -78,8 +82,7 @@ def test_random_parts_are_those_of_their_draws(database):
 def test_areas_ratios_and_flips_are_as_asked_for():
     views = Views((8, 8), 10, (0.25, 0.5), (0.75, 4 / 3), True)
     rng = np.random.default_rng(0)
-    parts = np.array([views._part((200, 100), rng.random(DRAWS)) for _ in range(400)])
-    top, left, height, width = parts.T
+    top, left, height, width = views.parts((200, 100), rng.random((400, DRAWS))).T
     assert (top >= 0).all() and (top + height <= 200).all()
     assert (left >= 0).all() and (left + width <= 100).all()
     share = height * width / 20000
@@ -91,6 +94,55 @@ def test_areas_ratios_and_flips_are_as_asked_for():
     flipped = sum(np.array_equal(one, image[:, ::-1]) for one in flips)
     same = sum(np.array_equal(one, image) for one in flips)
     assert flipped + same == 200 and 70 < flipped < 130
+
+
+def torchvisions(views, size, draws):
+    """RandomResizedCrop as it is written there: one image, try after try."""
+    for area, ratio in draws[: 2 * TRIES].reshape(TRIES, 2):
+        area = (views.area[0] + area * (views.area[1] - views.area[0])) * np.prod(size)
+        low, high = np.log(views.ratio)
+        ratio = np.exp(low + ratio * (high - low))
+        w, h = round((area * ratio) ** 0.5), round((area / ratio) ** 0.5)
+        if 0 < w <= size[1] and 0 < h <= size[0]:
+            top = int(draws[-3] * (size[0] - h + 1))
+            return top, int(draws[-2] * (size[1] - w + 1)), h, w
+    if size[1] / size[0] < views.ratio[0]:
+        w, h = size[1], round(size[1] / views.ratio[0])
+    elif size[1] / size[0] > views.ratio[1]:
+        w, h = round(size[0] * views.ratio[1]), size[0]
+    else:
+        w, h = size[1], size[0]
+    return (size[0] - h) // 2, (size[1] - w) // 2, h, w
+
+
+@pytest.mark.parametrize("size", [(32, 32), (200, 100), (20, 90), (7, 1)])
+def test_parts_are_torchvisions(size):
+    draws = np.random.default_rng(1).random((300, DRAWS))
+    found = VIEWS.parts(size, draws)
+    wanted = [torchvisions(VIEWS, size, row) for row in draws]
+    assert np.array_equal(found, wanted)
+
+
+def test_the_first_so_many(database):
+    images = Images(database, most=20)
+    assert len(images) == len(images.labels) == 20 and images.name(19) == "db:19"
+    some = Images(database, ["c"], most=5)
+    assert len(some) == 5 and some.name(4) == "db:14"
+    assert np.array_equal(some[4], pixels()[14, ::-1].transpose(1, 2, 0))
+    assert len(Images(database, most=1000)) == 50
+
+
+def test_waits_while_another_training_reads(database, monkeypatch):
+    with contextlib.closing(open_database(database)):  # somebody has it
+        monkeypatch.setattr(images_module, "_PATIENCE", 2)
+        naps = []
+        monkeypatch.setattr(images_module.time, "sleep", naps.append)
+        with pytest.raises(DatabaseInUse):
+            Images(database)
+        assert naps == [1, 1]
+    holder = open_database(database)
+    monkeypatch.setattr(images_module.time, "sleep", lambda _: holder.close())
+    assert len(Images(database)) == 50
 
 
 def test_errors_of_threads_are_seen(database):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import DEC, assert_clear_error, run
 from deepcluster_samples import make_project
+from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsClassifier
 
 from dec.deepcluster import probe
@@ -35,6 +36,17 @@ def test_a_linear_probe_learns_and_chance_stays_chance():
     assert low < found["linear"] < high
     none = probe.judged(x, np.random.default_rng(3).permutation(y), a, b, "rows")
     assert none["linear"] < 0.5
+
+
+def test_ridge_is_scikit_learns():
+    x, y = classes(200, 0)
+    weight, bias, penalty = probe.ridge(x, y)
+    model = Ridge(penalty * 200).fit(x, np.eye(3)[y])
+    np.testing.assert_allclose(weight, model.coef_.T, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(bias, model.intercept_, rtol=1e-3, atol=1e-5)
+    first = [Ridge(c * 180).fit(x[:180], np.eye(3)[y[:180]]) for c in probe._PENALTIES]
+    right = [(m.predict(x[180:]).argmax(axis=1) == y[180:]).sum() for m in first]
+    assert penalty == probe._PENALTIES[int(np.argmax(right))]
 
 
 def test_averages_over_a_grid():
@@ -73,7 +85,7 @@ def test_of_a_run(tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     words = probe.probe(name, patches=6)
     done = json.loads((name / probe.FILE).read_text())
-    assert {"conv1, trained", "conv5, random", "fc6, trained", "pixels"} <= done.keys()
+    assert {"conv1, trained", "conv4, random", "fc6, trained", "pixels"} <= done.keys()
     assert "6 patches (Coates and Ng)" in words
     made = (name / probe.FILE).stat().st_mtime_ns
     assert probe.probe(name, patches=6) == words

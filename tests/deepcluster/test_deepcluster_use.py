@@ -7,12 +7,19 @@ import shutil
 
 import numpy as np
 import pytest
+from caffe.proto import caffe_pb2
 from conftest import DEC, assert_clear_error, run
-from deepcluster_samples import SIDE, gratings, make_project
+from deepcluster_samples import SIDE, gratings, make_project, params
+from finetune_samples import FINETUNE
+from finetune_samples import make_project as make_photos_project
+from google.protobuf import text_format
 from PIL import Image
 
 from dec.base.errors import DecError
 from dec.data.images import photos
+from dec.deepcluster import strongest
+from dec.deepcluster.images import Images
+from dec.nets.prototxt import read_net
 
 NAME = "runs/deepcluster-gratings"
 
@@ -62,6 +69,45 @@ def test_its_features_feed_dec(folder):
     np.testing.assert_allclose((made**2).mean(axis=1), 1, rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["cifar10", "images"])
+def test_dec_has_no_rows_of_images_alone(name, tmp_path):
+    result = run([DEC, "run", name], tmp_path)
+    assert_clear_error(result, f"{name}: images alone", "dec deepcluster")
+    assert not any(tmp_path.iterdir())
+
+
+def test_its_weights_start_a_classifier(folder, tmp_path):
+    """A net with the same body: dec finetune takes all of it but the new last layer."""
+    make_photos_project(tmp_path)
+    ours = read_net(folder / NAME / "deploy.prototxt").layer
+    names = [layer.name for layer in ours]
+    body = ours[names.index("grey") : names.index("fc6")]
+    for file in ("train_val", "deploy"):
+        path = tmp_path / f"prototxt/tiny/{file}.prototxt"
+        net = read_net(path)
+        at = [layer.name for layer in net.layer].index("fc5_photos")
+        inputs = [x for x in net.layer if "data" in x.top]
+        last = list(net.layer[at:])
+        last[0].bottom[:] = ours[names.index("fc6")].bottom
+        for layer in inputs:  # the fixed layers take bytes
+            layer.transform_param.ClearField("mean_value")
+            layer.transform_param.ClearField("scale")
+        layers = [*inputs, *body, *last]
+        edited = caffe_pb2.NetParameter(name="tiny", layer=layers)
+        path.write_text(text_format.MessageToString(edited))
+    weights = folder / NAME / "final.caffemodel"
+    result = run([DEC, *FINETUNE, "--weights", weights], tmp_path)
+    assert result.returncode == 0, result.stderr
+    found = json.loads((tmp_path / "runs/tiny/metrics.json").read_text())
+    convolutions = [x.name for x in body if x.type == "Convolution"]
+    assert set(convolutions) <= set(found["weights"]["taken"])
+    assert found["weights"]["random"] == ["fc5_photos"]
+    trained = params(tmp_path / "runs/tiny/final.caffemodel")
+    before = params(weights)
+    assert np.array_equal(trained["sobel"][0], before["sobel"][0])
+    assert 0 < np.abs(trained["conv1"][0] - before["conv1"][0]).max() < 1
+
+
 def test_onnx_computes_the_same(folder):
     import onnxruntime
 
@@ -85,8 +131,6 @@ def test_photos_of_any_folder(tmp_path):
         Image.fromarray(pixels).save(tmp_path / "in" / name)
     (tmp_path / "in/b/broken.jpg").write_bytes(b"\xff\xd8\xff no photo")
     paths = photos.build_leveldbs(tmp_path / "data", tmp_path / "in", 32, jobs=1)
-    from dec.deepcluster.images import Images
-
     images = Images(paths["images_train"])
     assert len(images) == 3 and images.classes == ["a", "b"]
     assert {images[i].shape for i in range(3)} == {(32, 48, 3)}
@@ -117,14 +161,40 @@ def test_a_page_to_look_at(folder):
     result = run([DEC, "report", NAME], folder)
     assert result.returncode == 0, result.stderr
     text = (folder / NAME / "report.html").read_text()
-    for title in ("Epochs", "Probes", "Filters", "Neighbours", "Sizes", "Settings"):
+    for title in ("Epochs", "Filters", "Activations", "Neighbours", "Sizes"):
         assert f"<h2>{title}</h2>" in text
-    assert text.count('alt="an image"') == 100
+    # Ten images and their neighbours; four filters of four layers, nine images each.
+    assert text.count('alt="an image"') == 10 * 10 + 4 * 4 * 9
     figures = {path.name for path in (folder / NAME / "figures").iterdir()}
     assert figures == {
         f"{x}.png" for x in ("loss", "scores", "sse", "sizes", "filters")
     }
-    assert not (folder / NAME / "points.npy").exists()
+    assert not list((folder / NAME).glob("points.np*"))
+
+
+def test_images_that_activate_filters_most(folder):
+    import caffe
+
+    images = Images(folder / "data/gratings_train")
+    metrics = json.loads((folder / NAME / "metrics.json").read_text())
+    found = strongest.strongest(folder / NAME, metrics, images)
+    assert list(found) == ["conv1", "conv2", "conv3", "conv4"]
+    net = caffe.Net(
+        str(folder / NAME / "deploy.prototxt"),
+        caffe.TEST,
+        weights=str(folder / NAME / "final.caffemodel"),
+    )
+    net.blobs["data"].reshape(len(images), 3, SIDE, SIDE)
+    data = np.stack([images[i] for i in range(len(images))]).transpose(0, 3, 1, 2)
+    net.blobs["data"].data[...] = data
+    net.forward()
+    for layer, filters in found.items():
+        values = net.blobs[layer].data
+        for number, chosen in filters:
+            means = [one[number].mean() for one in values]
+            assert len(set(chosen)) == 9
+            lowest = min(means[i] for i in chosen)
+            assert sum(mean > lowest + 1e-5 for mean in means) < 9
 
 
 def test_a_table_of_runs_by_clusters_and_epochs(folder):

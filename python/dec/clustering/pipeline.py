@@ -92,8 +92,15 @@ def build_data(
 ) -> float:
     """Writes the experiment's LevelDBs below data/; returns the seconds it took.
 
-    features: what describes photos, if not what their data set takes.
+    features: what describes photos, if not what their data set takes. Raises DecError
+    for a data set of images alone.
     """
+    known = registry.find(experiment.name)
+    if known and not known.rows:
+        raise DecError(
+            f"{known.name}: images alone, for `dec deepcluster`; DEC clusters rows of "
+            "numbers: see `dec run photos --features`"
+        )
     start = time.monotonic()
     chosen = {} if features is None else {"features": features}
     registry.build(experiment.name, source, **chosen)

@@ -47,7 +47,7 @@ class DataSet:
     experiment: whose nets are fitted to it, if prototxt/dec/NAME is not there. kind: of
     its rows, as their dec.json says it; reader: for new ones, from that dec.json.
     nameable: `build` takes another name for the LevelDBs. features: `build` takes what
-    describes the rows.
+    describes the rows. rows: it has rows for DEC (NAME_total), not images alone.
     """
 
     name: str
@@ -61,6 +61,7 @@ class DataSet:
     reader: Callable[[dict], Reader] | None = None
     nameable: bool = False
     features: bool = False
+    rows: bool = True
 
 
 @functools.cache

@@ -36,16 +36,17 @@ class Projection:
         Sums are float64. Raises DecError for NaN, and where all rows are the same.
         """
         n, d = features.shape
-        mean, second = np.zeros(d), np.zeros((d, d))
+        sums, second = np.zeros(d), np.zeros((d, d))
+        # Away from about their mean, so that one pass over them is as exact as two.
+        about = np.array(features[:BLOCK], np.float64).mean(axis=0)
         for block in _blocks(features):
-            mean += block.sum(axis=0)
-        mean /= n
-        if not np.isfinite(mean).all():
-            raise DecError("NaN or infinity in the features: training diverged")
-        for block in _blocks(features):
-            block -= mean
+            block -= about
+            sums += block.sum(axis=0)
             second += block.T @ block
-        variances, vectors = np.linalg.eigh(second / n)
+        if not np.isfinite(sums).all():
+            raise DecError("NaN or infinity in the features: training diverged")
+        apart, mean = sums / n, about + sums / n
+        variances, vectors = np.linalg.eigh(second / n - np.outer(apart, apart))
         variances, vectors = variances[::-1], vectors[:, ::-1]
         # Rounding leaves variances of features that are all the same, too.
         floor = max(variances[0] * _LEAST, 1e-12 * float(mean @ mean) / d)

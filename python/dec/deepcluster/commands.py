@@ -1,6 +1,7 @@
 """`dec deepcluster`: a net that learns from images by the clusters of its features."""
 
 import argparse
+import re
 from pathlib import Path
 
 from dec.base import places
@@ -43,6 +44,12 @@ def register(commands) -> None:
     sub.add_argument(
         "--only", type=_names, default=(), metavar="CLASS,…", help="images of these"
     )
+    sub.add_argument(
+        "--images",
+        type=_counts,
+        metavar="N,M",
+        help="how many to train on, to test with",
+    )
     sub.add_argument("--run", type=Path, metavar="DIR", help="(runs/EXPERIMENT)")
     sub.add_argument("--seed", type=natural, help="instead of the solver's")
     sub.add_argument(
@@ -68,10 +75,10 @@ def register(commands) -> None:
     probing.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     probing.add_argument(
         "--patches",
-        type=positive,
+        type=natural,
         default=400,
         metavar="K",
-        help="centres of Coates and Ng's patches, beside the net (400)",
+        help="centres of Coates and Ng's patches, beside the net (400; 0: without)",
     )
 
 
@@ -92,7 +99,9 @@ def _deepcluster(options: argparse.Namespace) -> None:
     if not options.train:
         registry.build(experiment.settings().data, options.source)
     run = Run(options.run or places.runs() / experiment.name)
-    names = ("clusters", "epochs", "train", "test", "head", "sizes", "recluster")
+    names = (
+        "clusters", "epochs", "train", "test", "head", "sizes", "recluster", "images"
+    )  # fmt: skip
     metrics = deepcluster(
         experiment,
         run,
@@ -104,6 +113,13 @@ def _deepcluster(options: argparse.Namespace) -> None:
         workers=options.workers,
     )
     print(summary(metrics, run.path))
+
+
+def _counts(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+),(\d+)", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text} is not two numbers, as 10000,1000")
+    return int(match[1]), int(match[2])
 
 
 def _names(text: str) -> tuple[str, ...]:

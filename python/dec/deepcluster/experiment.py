@@ -42,6 +42,7 @@ class Changes:
     head: str | None = None
     sizes: str | None = None
     recluster: int | None = None
+    images: tuple[int, int] | None = None
 
 
 class Files(engine.Stage):
@@ -257,6 +258,6 @@ def changed(settings: Settings, changes: Changes | None) -> Settings:
     """The settings with what the command line says instead."""
     if changes is None:
         return settings
-    names = ("epochs", "train", "test", "head", "sizes", "recluster")
+    names = ("epochs", "train", "test", "head", "sizes", "recluster", "images")
     given = {name: getattr(changes, name) for name in names}
     return replace(settings, **{n: v for n, v in given.items() if v is not None})

@@ -7,6 +7,7 @@ are decoded when they are asked for.
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,10 +22,11 @@ from dec.base import progress
 from dec.base.errors import DecError
 from dec.base.machine import machine
 from dec.data import leveldb
-from dec.data.leveldb.database import open_database
+from dec.data.leveldb.database import DatabaseInUse, open_database
 
 TRIES = 10  # to find a part of the photo of the area and ratio that were drawn
-DRAWS = 2 * TRIES + 3  # random numbers a view: those, the place, the flip
+DRAWS = 2 * TRIES + 6  # random numbers a view: those, colours, the place, the flip
+_PATIENCE = 60  # seconds for a LevelDB that is in use
 _SLICE = 16  # images a task of a thread
 
 
@@ -35,8 +37,9 @@ class Images:
     files, or None.
     """
 
-    def __init__(self, database: Path, only: Sequence[str] = ()):
+    def __init__(self, database: Path, only: Sequence[str] = (), most: int = 0):
         """only: classes to take; the images of others are left out, labels renumbered.
+        most: how many of them, from the first on; 0: all.
 
         Raises DecError for a LevelDB that is missing, damaged or not of images, and for
         classes that it does not have.
@@ -49,11 +52,13 @@ class Images:
         if meta.get("encoded"):
             self._read_labels()
         else:
-            self._read_pixels(meta)
+            self._read_pixels(meta, 0 if only else most)
         self._rows = np.arange(len(self.labels))
         self.names = leveldb.read_names(self.database)
         if only:
             self._take(only)
+        if most:
+            self._rows, self.labels = self._rows[:most], self.labels[:most]
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -67,6 +72,10 @@ class Images:
         if pixels is None:
             raise DecError(f"{self.database}: row {row} is no image: damaged")
         return pixels
+
+    def pixels(self, numbers: Sequence[int]) -> np.ndarray | None:
+        """n x height x width x 3 bytes; None for photos, which are not of one size."""
+        return None if self._pixels is None else self._pixels[self._rows[numbers]]
 
     @property
     def has_labels(self) -> bool:
@@ -91,8 +100,8 @@ class Images:
         self.labels = np.array([renumbered[label] for label in taken], np.int32)
         self.classes = list(only)
 
-    def _read_pixels(self, meta: dict) -> None:
-        with leveldb.open_reader(self.database) as reader:
+    def _read_pixels(self, meta: dict, most: int) -> None:
+        with _open_when_free(self.database) as reader:
             channels, height, width = reader.shape
             if channels != 3 or height * width == 1:
                 raise DecError(
@@ -100,17 +109,20 @@ class Images:
                     "numbers are no images; `dec data images` and `dec data cifar10` "
                     "write some"
                 )
-            self._pixels = np.empty((reader.rows, height, width, 3), np.uint8)
-            self.labels = np.empty(reader.rows, np.int32)
+            count = min(most or reader.rows, reader.rows)
+            self._pixels = np.empty((count, height, width, 3), np.uint8)
+            self.labels = np.empty(count, np.int32)
             at = 0
-            with progress.bar(reader.rows, "images", " images") as bar:
+            with progress.bar(count, "images", " images") as bar:
                 for rows, labels in reader.batches():
-                    planes = rows.reshape(-1, 3, height, width)[:, ::-1]
-                    end = at + len(rows)
+                    end = min(at + len(rows), count)
+                    planes = rows[: end - at].reshape(-1, 3, height, width)[:, ::-1]
                     self._pixels[at:end] = planes.transpose(0, 2, 3, 1)
-                    self.labels[at:end] = labels
+                    self.labels[at:end] = labels[: end - at]
+                    bar.update(end - at)
                     at = end
-                    bar.update(len(rows))
+                    if at == count:
+                        break
 
     def _read_labels(self) -> None:
         labels = []
@@ -131,12 +143,25 @@ class Images:
         return self._db
 
 
+def _open_when_free(database: Path):
+    """A reader; waits for another training that is just reading the images."""
+    for seconds in range(_PATIENCE):
+        try:
+            return leveldb.open_reader(database)
+        except DatabaseInUse:
+            if seconds == 0:
+                progress.say(f"{database}: in use, waiting")
+            time.sleep(1)
+    return leveldb.open_reader(database)
+
+
 @dataclass(frozen=True)
 class Views:
     """How an image becomes a net's input: side x side x 3, then planes of 0..255, BGR.
 
     resize: the shorter side before the middle is taken. area, ratio: of the random
-    part, torchvision's RandomResizedCrop. flip: half of the random ones.
+    part, torchvision's RandomResizedCrop. flip: half of the random ones. colour: blue,
+    green and red of them are multiplied by 1 - colour to 1 + colour, each by its own.
     """
 
     side: tuple[int, int]  # height, width
@@ -144,6 +169,7 @@ class Views:
     area: tuple[float, float]
     ratio: tuple[float, float]
     flip: bool
+    colour: float = 0.0
 
     def middle(self, image: np.ndarray) -> np.ndarray:
         """The middle of an image, the same every time: height x width x 3 bytes."""
@@ -160,32 +186,47 @@ class Views:
 
     def random(self, image: np.ndarray, draws: np.ndarray) -> np.ndarray:
         """A random part of an image, by DRAWS numbers of [0, 1)."""
-        top, left, height, width = self._part(image.shape[:2], draws)
-        part = image[top : top + height, left : left + width]
-        part = _resized(part, self.side[::-1])
-        return part[:, ::-1] if self.flip and draws[-1] < 0.5 else part
+        return self.randoms([image], draws[None])[0]
 
-    def _part(self, size: tuple[int, int], draws: np.ndarray):
-        """top, left, height, width of the part."""
+    def randoms(self, images: Sequence[np.ndarray], draws: np.ndarray) -> np.ndarray:
+        """Of images of one size, by draws, n x DRAWS: n x height x width x 3.
+
+        Bytes, or float32 of 0..255 where colours change.
+        """
+        parts = self.parts(images[0].shape[:2], draws)
+        out = np.empty((len(images), *self.side, 3), np.uint8)
+        for i, (top, left, height, width) in enumerate(parts.tolist()):
+            part = images[i][top : top + height, left : left + width]
+            out[i] = _resized(part, self.side[::-1])
+        if self.flip:
+            flipped = draws[:, -1] < 0.5
+            out[flipped] = out[flipped, :, ::-1]
+        if self.colour:
+            factors = 1 + self.colour * (2 * draws[:, 2 * TRIES : 2 * TRIES + 3] - 1)
+            out = out * factors[:, None, None].astype(np.float32)
+            np.minimum(out, 255, out=out)
+        return out
+
+    def parts(self, size: tuple[int, int], draws: np.ndarray) -> np.ndarray:
+        """top, left, height, width of the parts, by draws, n x DRAWS."""
         height, width = size
         low, high = np.log(self.ratio)
-        for area, ratio in draws[: 2 * TRIES].reshape(TRIES, 2):
-            area = (
-                (self.area[0] + area * (self.area[1] - self.area[0])) * height * width
-            )
-            ratio = np.exp(low + ratio * (high - low))
-            w, h = (
-                round(float(np.sqrt(area * ratio))),
-                round(float(np.sqrt(area / ratio))),
-            )
-            if 0 < w <= width and 0 < h <= height:
-                top = int(draws[-3] * (height - h + 1))
-                left = int(draws[-2] * (width - w + 1))
-                return top, left, h, w
-        # The middle, as much of it as the ratio allows.
-        w = min(width, max(1, round(height * self.ratio[1])))
-        h = min(height, max(1, round(width / self.ratio[0])))
-        return (height - h) // 2, (width - w) // 2, h, w
+        tries = draws[:, : 2 * TRIES].reshape(-1, TRIES, 2)
+        area = self.area[0] + tries[:, :, 0] * (self.area[1] - self.area[0])
+        area, ratio = area * height * width, np.exp(low + tries[:, :, 1] * (high - low))
+        w = np.rint(np.sqrt(area * ratio)).astype(int)
+        h = np.rint(np.sqrt(area / ratio)).astype(int)
+        fits = (w > 0) & (w <= width) & (h > 0) & (h <= height)
+        first, rows = fits.argmax(axis=1), np.arange(len(draws))
+        w, h, found = w[rows, first], h[rows, first], fits.any(axis=1)
+        top = (draws[:, -3] * (height - h + 1)).astype(int)
+        left = (draws[:, -2] * (width - w + 1)).astype(int)
+        # Without one that fits: the middle, as much of it as the ratio allows.
+        w = np.where(found, w, min(width, max(1, round(height * self.ratio[1]))))
+        h = np.where(found, h, min(height, max(1, round(width / self.ratio[0]))))
+        top = np.where(found, top, (height - h) // 2)
+        left = np.where(found, left, (width - w) // 2)
+        return np.stack([top, left, h, w], axis=1)
 
 
 def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -197,9 +238,9 @@ def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 class Feed:
-    """Batches of views, made by threads; their number changes nothing in them."""
+    """Batches of views. Photos are decoded by threads, whose number changes nothing."""
 
-    def __init__(self, images: Sequence[np.ndarray], views: Views, workers: int = 0):
+    def __init__(self, images: Images, views: Views, workers: int = 0):
         """workers: threads; 0: one a core."""
         self.images, self.views = images, views
         cv2.setNumThreads(0)  # one image a thread, not an image by many
@@ -207,10 +248,19 @@ class Feed:
 
     def middles(self, numbers: Sequence[int], out: np.ndarray) -> None:
         """Fills out, n x 3 x height x width, with the middles of these images."""
+        pixels = self.images.pixels(numbers)
+        side, resize = self.views.side, self.views.resize
+        if pixels is not None and pixels.shape[1:3] == side and resize == min(side):
+            out[...] = pixels.transpose(0, 3, 1, 2)
+            return
         self._fill(lambda at: self.views.middle(self.images[numbers[at]]), out)
 
     def randoms(self, numbers: Sequence[int], draws: np.ndarray, out: np.ndarray):
         """The same with random parts, by draws, n x DRAWS."""
+        pixels = self.images.pixels(numbers)
+        if pixels is not None:  # one call costs less than to share it out
+            out[...] = self.views.randoms(pixels, draws).transpose(0, 3, 1, 2)
+            return
 
         def view(at: int) -> np.ndarray:
             return self.views.random(self.images[numbers[at]], draws[at])

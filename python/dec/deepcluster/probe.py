@@ -1,13 +1,13 @@
 """`dec probe`: what a run's net has learned, told by the classes.
 
-Of every layer of convolutions: a linear classifier (logistic regression) and the k
-nearest neighbours, on its averages over a grid of places; beside the same of a net with
-random weights, of the pixels, and of Coates and Ng's patches (dec.deepcluster.patches).
-Classes of the training images teach the classifiers; the test images judge them.
+Of every layer of convolutions: a linear classifier (ridge regression) and the k nearest
+neighbours, on its averages over a grid of places; beside the same of a net with random
+weights, of the pixels, and of Coates and Ng's patches (dec.deepcluster.patches).
+Classes of all training images teach the classifiers, also where the net has seen some
+of the images only; the test images judge them.
 """
 
 import json
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,9 +29,10 @@ from dec.nets.prototxt import read_net
 from dec.scores.classes import interval
 
 FILE = "probes.json"
-WIDTH = 2048  # numbers a layer, at most
+WIDTH = 1024  # numbers a layer, at most
 NEIGHBOURS = 20
-_PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)  # scikit-learn's C
+NEAR_ROWS = 10_000  # training images among which neighbours are looked for
+_PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)  # by the number of rows
 _BLOCK = 1000  # images
 
 
@@ -39,7 +40,8 @@ def probe(folder: Path, device: str = "cpu", patches: int = 400) -> str:
     """Probes a finished run, of images with classes and a test set; a table as text.
 
     Each probe that is done is kept in probes.json, so a call that was stopped goes on.
-    patches: Coates and Ng's centres. Raises DecError without classes or tests.
+    patches: Coates and Ng's centres; 0: without them. Raises DecError without classes
+    or tests.
     """
     metrics = read_metrics(folder)
     if metrics.get("kind") != "deepcluster":
@@ -74,18 +76,17 @@ def probe(folder: Path, device: str = "cpu", patches: int = 400) -> str:
 
     def work() -> None:
         for start in ("trained", "random"):
-            names = [f"{layer}, {start}" for layer in layers]
-            if all(name in done for name in names):
+            left = [layer for layer in layers if f"{layer}, {start}" not in done]
+            if not left:
                 continue
             deployed = _net(folder, net, start, settings, metrics["seed"], device)
-            for layer, name in zip(layers, names, strict=True):
-                if name not in done:
-                    parts = (_rows(deployed, layer, x, views) for x in (train, test))
-                    keep(name, tuple(parts))
+            rows = [_rows(deployed, left, x, views) for x in (train, test)]
+            for layer in left:
+                keep(f"{layer}, {start}", tuple(part.pop(layer) for part in rows))
         if "pixels" not in done:
             keep("pixels", tuple(_pixels(x, views) for x in (train, test)))
         name = f"{patches} patches (Coates and Ng)"
-        if name not in done:
+        if patches and name not in done:
             found = Patches.fit(_images(train, views), patches, metrics["seed"])
             parts = (found.rows(_images(x, views), len(x)) for x in (train, test))
             keep(name, tuple(parts))
@@ -109,34 +110,66 @@ def table(done: dict) -> str:
 def judged(train, labels, test, wanted, name: str) -> dict:
     """Accuracies on test of a linear classifier and of nearest neighbours.
 
-    train, test: rows, float32. The strength of the penalty is chosen on the last tenth
-    of the training rows; numbers are standardised. Neighbours are by the cosine.
+    train, test: rows, float32, which are standardised in place. Neighbours: among the
+    first NEAR_ROWS, by the cosine.
     """
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
     progress.say(f"probe: {name}, {train.shape[1]:,} numbers")
     mean, std = train.mean(axis=0), train.std(axis=0)
     scale = np.where(std > 1e-6 * max(float(std.max()), 1e-12), std, np.inf)
-    train, test = (((x - mean) / scale).astype(np.float32) for x in (train, test))
-    cut = len(train) - max(1, len(train) // 10)
-
-    def fit(c: float, n: int) -> LogisticRegression:
-        model = LogisticRegression(C=c, max_iter=100, tol=1e-3)
-        return model.fit(train[:n], labels[:n])
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        held = {c: fit(c, cut).score(train[cut:], labels[cut:]) for c in _PENALTIES}
-        c = max(held, key=held.get)
-        right = int((fit(c, len(train)).predict(test) == wanted).sum())
+    for rows in (train, test):
+        rows -= mean
+        rows /= scale.astype(np.float32)
+    weight, bias, penalty = ridge(train, labels)
+    right = int(((test @ weight + bias).argmax(axis=1) == wanted).sum())
+    some = train[:NEAR_ROWS], labels[:NEAR_ROWS]
     return {
         "width": int(train.shape[1]),
         "linear": right / len(test),
         "interval": interval(right, len(test)),
-        "C": c,
-        "neighbours": nearest_accuracy(train, labels, test, wanted),
+        "penalty": penalty,
+        "neighbours": nearest_accuracy(*some, test, wanted),
     }
+
+
+def ridge(rows: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Least squares on the classes' indicators: weights (d x classes), biases, penalty.
+
+    The penalty (on squared weights, a row) is chosen on the last tenth of the rows.
+    """
+    cut, classes = len(rows) - max(1, len(rows) // 10), int(labels.max()) + 1
+    parts = [
+        _moments(rows[at], np.eye(classes)[labels[at]])
+        for at in (slice(0, cut), slice(cut, None))
+    ]
+
+    def right(penalty: float) -> int:
+        weight, bias = _solved(parts[0], penalty)
+        return int(((rows[cut:] @ weight + bias).argmax(axis=1) == labels[cut:]).sum())
+
+    penalty = max(_PENALTIES, key=right)
+    both = tuple(a + b for a, b in zip(*parts, strict=True))
+    return *_solved(both, penalty), penalty
+
+
+def _moments(rows: np.ndarray, targets: np.ndarray) -> tuple:
+    """Count, sums and products of rows and targets, float64, summed over blocks."""
+    d, classes = rows.shape[1], targets.shape[1]
+    second, cross = np.zeros((d, d)), np.zeros((d, classes))
+    for at in range(0, len(rows), _BLOCK):
+        block = rows[at : at + _BLOCK]
+        second += block.T @ block
+        cross += block.T @ targets[at : at + _BLOCK].astype(np.float32)
+    sums = rows.sum(axis=0, dtype=np.float64)
+    return len(rows), sums, targets.sum(axis=0), second, cross
+
+
+def _solved(moments: tuple, penalty: float) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and biases, float32."""
+    n, sums, totals, second, cross = moments
+    mean, target = sums / n, totals / n
+    gram = second - n * np.outer(mean, mean) + penalty * n * np.eye(len(mean))
+    weight = np.linalg.solve(gram, cross - n * np.outer(mean, target))
+    return weight.astype(np.float32), (target - mean @ weight).astype(np.float32)
 
 
 def nearest_accuracy(train, labels, test, wanted, k: int = NEIGHBOURS) -> float:
@@ -186,18 +219,24 @@ def _pixels(images: Images, views: Views) -> np.ndarray:
     return np.concatenate(list(rows))
 
 
-def _rows(net: Deployed, blob: str, images: Images, views: Views) -> np.ndarray:
-    """A layer's averages over a grid of places, n x WIDTH at most."""
-    parts = []
-    with progress.bar(len(images), blob, " images") as bar:
+def _rows(
+    net: Deployed, blobs: list[str], images: Images, views: Views
+) -> dict[str, np.ndarray]:
+    """Layers' averages over a grid of places, n x WIDTH at most each.
+
+    blobs: in the net's order.
+    """
+    parts: dict[str, list[np.ndarray]] = {blob: [] for blob in blobs}
+    with progress.bar(len(images), "layers", " images") as bar:
         for block in _images(images, views):
             for at in range(0, len(block), net.batch):
                 own = block[at : at + net.batch]
-                net.block(own, blob)
-                values = net.net.blobs[blob].data[: len(own)]
-                parts.append(pooled(values, WIDTH))
+                net.block(own, blobs[-1])
+                for blob in blobs:
+                    values = net.net.blobs[blob].data[: len(own)]
+                    parts[blob].append(pooled(values, WIDTH))
             bar.update(len(block))
-    return np.concatenate(parts)
+    return {blob: np.concatenate(parts.pop(blob)) for blob in blobs}
 
 
 def pooled(values: np.ndarray, width: int) -> np.ndarray:

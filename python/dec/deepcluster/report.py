@@ -14,6 +14,7 @@ from dec.base.words import duration
 from dec.deepcluster import probe
 from dec.deepcluster.images import Images
 from dec.deepcluster.points import points_of
+from dec.deepcluster.strongest import strongest
 from dec.engine.runs import read_metrics
 from dec.page.html import Html, Section, section, table, tag
 from dec.page.page import page
@@ -43,7 +44,7 @@ def _page(folder: Path, metrics: dict, figures: Figures) -> str:
         _curves(metrics, figures),
         _probes(folder),
         _filters(folder, figures),
-        _neighbours(folder, metrics),
+        *_images(folder, metrics),
         _sizes(metrics, figures),
         _epochs(metrics),
         _settings(metrics),
@@ -87,6 +88,8 @@ def _curves(metrics: dict, figures: Figures) -> Section:
             axes.plot(*zip(*points, strict=True), "o-", ms=3, color=color, label=label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("epoch")
+        if name == "scores":
+            axes.set_ylim(0, 1)  # which leaves room for the names of the lines
         axes.grid(color=GRID, linewidth=0.8)
         if len(lines) > 1:
             axes.legend(frameon=False)
@@ -141,7 +144,7 @@ def _filters(folder: Path, figures: Figures) -> Section | None:
         return None
     shape = tuple(found.blobs[0].shape.dim)
     weights = np.array(found.blobs[0].data).reshape(shape)
-    figure, axes = plot(11, 0.7 + 0.5 * shape[1] * -(-shape[0] // 24), found.name)
+    figure, axes = plot(11, 0.4 + 0.44 * shape[1] * -(-shape[0] // 24), found.name)
     rows = []
     for at in range(0, shape[0], 24):
         for channel in range(shape[1]):
@@ -163,14 +166,38 @@ def _framed(values: np.ndarray) -> np.ndarray:
     return np.pad((values - low) / (high - low or 1), 1, constant_values=1)
 
 
-def _neighbours(folder: Path, metrics: dict) -> Section | None:
-    """Ten images and those nearest to them, by the clustered features."""
-    s, only = metrics["settings"], metrics["only"]
+def _images(folder: Path, metrics: dict) -> list[Section]:
+    """What the net says of the training images, in pictures."""
     try:
-        train = Images(s["train"], only)
+        train = Images(
+            metrics["settings"]["train"],
+            metrics["only"],
+            metrics["settings"]["images"][0],
+        )
         points = points_of(folder, metrics, train)
+        strong = strongest(folder, metrics, train)
     except DecError as error:
-        return section("Neighbours", tag("p", f"The images could not be read: {error}"))
+        return [section("Images", tag("p", f"They could not be read: {error}"))]
+    return [_strongest(train, strong), _neighbours(train, points)]
+
+
+def _strongest(train: Images, strong: dict) -> Section:
+    rows = []
+    for layer, filters in strong.items():
+        rows.append(tag("h3", layer))
+        for number, images in filters:
+            name = tag("li", f"filter {number}")
+            tiles = [tag("li", _tile(train[i])) for i in images]
+            rows.append(tag("ul", name, *tiles, class_="tiles"))
+    text = (
+        "Of every layer some filters, each with the training images for which it says "
+        "most, in the mean over all places."
+    )
+    return section("Activations", tag("p", text), *rows)
+
+
+def _neighbours(train: Images, points: np.ndarray) -> Section:
+    """Ten images and those nearest to them, by the clustered features."""
     chosen = np.random.default_rng(0).choice(
         len(train), min(_QUERIES, len(train)), replace=False
     )

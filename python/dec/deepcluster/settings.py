@@ -16,19 +16,22 @@ class Settings:
     """As the file says it, which has every one of these.
 
     data: the data set (`dec data`). train, test: its LevelDBs of images; no test: "".
+    images: how many of either are used, from the first on; 0: all.
     features: the blob of deploy.prototxt that is clustered. epochs: of training.
     recluster: epochs from one clustering to the next. reassign: images that an epoch
     draws, by how many there are. pca: numbers a row after PCA. iterations: of k-means.
     sizes: of the clusters: "free", or "equal" (Sinkhorn). head: how the last layer
     starts after a clustering: "reset" (random) or "centroids". resize: the shorter side
     that a photo is brought to before its middle is taken. area, ratio: of the random
-    part of a photo, lowest and highest. flip: half of them, at random. mean, std: of
-    red, green, blue, in 0..1.
+    part of a photo, lowest and highest. flip: half of them, at random. colour: by how
+    much blue, green and red of it are made brighter or darker, each by itself. mean,
+    std: of red, green, blue, in 0..1.
     """
 
     data: str
     train: str
     test: str
+    images: tuple[int, int]
     features: str
     epochs: int
     recluster: int
@@ -41,6 +44,7 @@ class Settings:
     area: tuple[float, float]
     ratio: tuple[float, float]
     flip: bool
+    colour: float
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
@@ -82,8 +86,14 @@ def _checked(file: Path, name: str, value):
 
     if name in _WHOLE:
         need(type(value) is int and value > 0, "a whole number above 0")
+    elif name == "images":
+        counts = type(value) is list and all(type(x) is int and x >= 0 for x in value)
+        need(counts and len(value) == 2, "two whole numbers: to train on, to test with")
+        return tuple(value)
     elif name == "reassign":
         need(type(value) in (int, float) and value > 0, "a number above 0")
+    elif name == "colour":
+        need(type(value) in (int, float) and 0 <= value < 1, "from 0 to below 1")
     elif name == "flip":
         need(type(value) is bool, "true or false")
     elif name in _RANGES:

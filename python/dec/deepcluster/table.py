@@ -9,7 +9,7 @@ _HEAD = ("k", "epochs", "seed", "guessed", "matched", "NMI", "AMI", "SSE", "rand
 
 
 def table(runs: dict[str, dict]) -> str:
-    """A row a run and number of epochs, then the medians, as Markdown.
+    """A row a run and number of epochs; the medians, of some seeds; as Markdown.
 
     guessed: how often the last layer says the cluster that it has been trained to say,
     of images that it was not trained on. matched, NMI, AMI: with the classes, of the
@@ -25,6 +25,9 @@ def table(runs: dict[str, dict]) -> str:
                 key = run["k"], entry["epoch"]
                 groups.setdefault(key, []).append(numbers)
                 rows.append((*key, run["seed"], *map(_text, numbers)))
+    lines = markdown(_HEAD, sorted(rows))
+    if max(map(len, groups.values()), default=0) < 2:
+        return "\n".join(lines)
     medians = [
         (
             *key,
@@ -34,9 +37,7 @@ def table(runs: dict[str, dict]) -> str:
         for key, found in sorted(groups.items())
     ]
     head = (*_HEAD[:2], "seeds", *_HEAD[3:])
-    return "\n".join(
-        [*markdown(_HEAD, sorted(rows)), "", "Medians:", "", *markdown(head, medians)]
-    )
+    return "\n".join([*lines, "", "Medians:", "", *markdown(head, medians)])
 
 
 def _numbers(entry: dict) -> tuple[float | None, ...]:

@@ -61,8 +61,9 @@ def deepcluster(
     threads).
     """
     settings = changed(experiment.settings(), changes)
-    train = Images(settings.train, only)
-    test = Images(settings.test, only) if settings.test else None
+    most, most_test = settings.images
+    train = Images(settings.train, only, most)
+    test = Images(settings.test, only, most_test) if settings.test else None
     files = Files(experiment, run, len(train), device, seed, changes)
     start = read_weights(weights) if weights else None
     key = files.digest(
@@ -98,7 +99,7 @@ class _Method:
         self.files, self.key, self.start = files, key, start
         self.train, self.test = train, test
         self.settings = s = files.settings
-        self.views = Views(files.side, s.resize, s.area, s.ratio, s.flip)
+        self.views = Views(files.side, s.resize, s.area, s.ratio, s.flip, s.colour)
         self.workers = workers
         self.epoch: epochs.Epoch | None = None  # of the present labels
         self.order = np.empty(0, np.int64)

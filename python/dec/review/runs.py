@@ -186,7 +186,8 @@ class DeepClusterRun(Run):
     def images(self):
         from dec.deepcluster.images import Images
 
-        found = Images(self.database, self.metrics.get("only") or ())
+        most = self.metrics["settings"]["images"][0]
+        found = Images(self.database, self.metrics.get("only") or (), most)
         if len(found) != self.n:
             raise DecError(
                 f"{self.database}: {len(found)} images now; the run was on {self.n}"

@@ -16,5 +16,6 @@ DATA_SETS = [
         "the folder of its binary version, or its .tar.gz (default: npm or download)",
         _build,
         public=True,
+        rows=False,
     )
 ]

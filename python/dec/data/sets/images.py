@@ -31,5 +31,6 @@ DATA_SETS = [
         "folder",
         _build,
         options=_options,
+        rows=False,
     )
 ]
