@@ -96,7 +96,7 @@ def test_the_command_line_comes_to_the_same(fitted, place):
     shutil.copytree(place / "prototxt", project / "prototxt")
     solver = project / "prototxt/dec/own/short/few_stack_solver.prototxt"
     text = solver.read_text().replace("max_iter: 5000", f"max_iter: {ITER}")
-    text = text.replace("120-passes", "1-passes").replace(
+    text = text.replace("60-passes", "1-passes").replace(
         "500-iterations", f"{ITER}-iterations"
     )
     solver.write_text(text)

@@ -11,7 +11,7 @@ from photos_samples import good_photos, picture
 from text_samples import texts, write_texts
 
 from dec.clustering.new import new_experiment
-from dec.clustering.pipeline import _phase2_solver
+from dec.clustering.pipeline import phase2_solver
 from dec.data import leveldb, registry
 from dec.data.images.photo_rows import build_leveldbs as build_photos
 from dec.data.images.row_images import RowImages
@@ -97,7 +97,7 @@ def test_every_set_of_the_users_own_data_takes_a_name():
 
 
 def solver_of(name):
-    return _phase2_solver(Experiment.find(name), None)[0].name
+    return phase2_solver(Experiment.find(name), None)[0].name
 
 
 def test_a_name_changes_nothing_else(tmp_path, monkeypatch):

@@ -80,7 +80,9 @@ def test_deploy_and_training_nets_agree(folder, tmp_path):
     }
     assert shapes["dec"] == shapes["frozen"] == shapes["deploy"]
     encoder = {k: v for k, v in shapes["stack"].items() if not k.startswith("d_")}
-    assert encoder == {k: v for k, v in shapes["dec"].items() if k != "loss"}
+    # The rows' mean is of the autoencoder for few rows alone; without it, it is 0.
+    others = {"loss", "centre"} if folder.name == "own" else {"loss"}
+    assert encoder == {k: v for k, v in shapes["dec"].items() if k not in others}
     layers = [load(folder / f"layer{i}.prototxt", tmp_path, "TRAIN") for i in (1, 2, 3)]
     for i, net in enumerate(layers, 1):
         own = [blob.data.shape for blob in net.params[f"inner{i}"]]

@@ -137,6 +137,8 @@ def _units(within: np.ndarray, total: np.ndarray, n: int) -> tuple[np.ndarray, f
     it: few points may lie flat in their clusters by chance, and rounding is no spread.
     """
     d = len(within)
+    if not np.trace(total):  # all points are one
+        return np.eye(d), -np.inf
     spread = max(np.trace(total) / d, np.finfo(float).tiny)
     little = max((d / n) ** 2, _ROUNDING) * spread
     values, axes = np.linalg.eigh(within + little * np.eye(d))
