@@ -232,6 +232,22 @@ def test_the_size_of_the_code_means_nothing(finished, pretrained):
     assert np.array_equal(ends[0]["cluster"], ends[1]["cluster"])
 
 
+def test_a_code_of_next_to_nothing_is_not_blown_up(pretrained):
+    """SGD's steps would be huge; and it is said."""
+    file = pretrained / "stack.caffemodel"
+    net = caffe_pb2.NetParameter.FromString(file.read_bytes())
+    for layer in net.layer:
+        for blob in layer.blobs:
+            blob.data[:] = np.array(blob.data) * 0.02
+    file.write_bytes(net.SerializeToString())
+    result = cluster(pretrained, "--tol", "0", "--max-rounds", "5")
+    assert result.returncode == 0, result.stderr
+    assert "phase 1 has learned little" in result.stderr
+    start = np.load(pretrained / "runs/blobs/codes/round_0.npz")["code"]
+    end = np.load(pretrained / "runs/blobs/codes/end.npz")["code"]
+    assert np.abs(end - start).max() < 1
+
+
 def test_a_code_that_has_no_free_basis(pretrained):
     net = pretrained / "prototxt/dec/blobs/dec.prototxt"
     relu = 'layer { name: "r" type: "ReLU" bottom: "output" top: "output" }\n'

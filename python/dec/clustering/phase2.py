@@ -161,8 +161,8 @@ class Clustering:
                 found = partition(code.astype(np.float64), aim, self.k)
             else:
                 found = kmeans_within(code, self.k, seed)
-            self.embedding.change_basis(layer, found.basis)
-            centres, assigned = found.centres @ found.basis, found.assigned
+            basis = self.embedding.change_basis(layer, found.basis)
+            centres, assigned = found.centres @ basis, found.assigned
         self.clock.lap("kmeans")
         seconds = round(self.clock.total(), 2)
         self.net.params["loss"][0].data[...] = centres.T
