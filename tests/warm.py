@@ -40,7 +40,7 @@ def run_dec(
         atexit.register(_server.stdin.close)
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
         files = [f"/proc/{os.getpid()}/fd/{file.fileno()}" for file in (out, errors)]
-        ask = [command, str(folder), environment, files, timeout]
+        ask = [command, os.path.abspath(folder), environment, files, timeout]
         _server.stdin.write(json.dumps(ask) + "\n")
         _server.stdin.flush()
         answer = _server.stdout.readline()
