@@ -3,15 +3,14 @@
 axe-core has to find no serious fault in any view of it.
 """
 
-from pathlib import Path
-
 import pytest
+from conftest import ROOT
 from finetune_samples import make_photos
 from review_samples import Page, Server, browser, look, photo_run
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.keys import Keys
 
-AXE = Path(__file__).parents[2] / "build/npm/node_modules/axe-core/axe.min.js"
+AXE = ROOT / "build/npm/node_modules/axe-core/axe.min.js"
 _RUN = """
 const done = arguments[arguments.length - 1];
 axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => done(
